@@ -1,0 +1,1 @@
+"""The local cluster (Kafka, Flink, PostgreSQL), worker boot, submission and savepoints; `python -m flink --help`."""

