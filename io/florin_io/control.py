@@ -1,0 +1,54 @@
+"""Control records: pause every shard of a job at one point of its log, so that an upgrade can take its savepoint."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from florin_io.kafka.client import client_config
+
+_TIMEOUT_S = 30.0
+
+
+class NotPaused(RuntimeError):
+    """Not every shard stopped at the control record in time; the message names those that did not."""
+
+
+def append_everywhere(bootstrap: str, topic: str, partitions: int, value: bytes, *, key: bytes | None = None) -> None:
+    """Append one record to every partition of a log, all or none. Raises KafkaException."""
+    producer = Producer(client_config(bootstrap, **{"transactional.id": f"florin-control-{uuid.uuid4()}"}))
+    producer.init_transactions(_TIMEOUT_S)
+    producer.begin_transaction()
+    for partition in range(partitions):
+        producer.produce(topic, value, key, partition)
+    producer.commit_transaction(_TIMEOUT_S)
+
+
+def pause_and_wait(bootstrap: str, topic: str, partitions: int, group: str, timeout_s: float = 60.0) -> None:
+    """Append a pause record to every partition and wait until every shard has committed its stop there.
+
+    Raises NotPaused.
+    """
+    append_everywhere(bootstrap, topic, partitions, json.dumps({"pause": str(uuid.uuid4())}, separators=(",", ":")).encode())
+    until = time.monotonic() + timeout_s
+    while late := not_paused(bootstrap, topic, partitions, group):
+        if time.monotonic() > until:
+            raise NotPaused(
+                f"{topic}: partitions {', '.join(map(str, late))} did not reach the pause record in {timeout_s:.0f} s; is the job "
+                "running, and is its lag small? The shards that did stop go on by themselves after five minutes"
+            )
+        time.sleep(0.2)
+
+
+def not_paused(bootstrap: str, topic: str, partitions: int, group: str) -> list[int]:
+    """Partitions whose shard does not stand still at a pause record."""
+    consumer = Consumer(client_config(bootstrap, **{"group.id": group, "isolation.level": "read_committed"}))
+    try:
+        wanted = [TopicPartition(topic, partition) for partition in range(partitions)]
+        found = consumer.committed(wanted, timeout=_TIMEOUT_S)
+        return [place.partition for place in found if not (place.metadata or "").endswith(" paused")]
+    finally:
+        consumer.close()

@@ -1,0 +1,1 @@
+"""Kafka as the journal of a shard: topics, a log reader, and a transactional writer."""

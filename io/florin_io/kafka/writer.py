@@ -1,0 +1,82 @@
+"""Outputs and the input offset in one Kafka transaction, by one producer a shard, so that a zombie is fenced."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from confluent_kafka import KafkaException, Producer, TopicPartition
+
+from florin_io.kafka.client import client_config, is_fenced
+from florin_io.kafka.log import LogReader
+
+Record = tuple[str, int, bytes | None, bytes]
+"""Topic, partition, key, value."""
+
+_TIMEOUT_S = 30.0
+
+
+class Fenced(RuntimeError):
+    """Another owner of the shard has taken over; this one must not write again."""
+
+
+class TransactionalWriter:
+    """Writes batches of records atomically with the offset of the input they come from.
+
+    Creating one fences every earlier writer with the same `transactional_id` and ends its open transaction.
+    Raises Fenced when that happened to this one, KafkaException for what else Kafka refuses.
+    """
+
+    def __init__(self, bootstrap: str, transactional_id: str) -> None:
+        self._producer = Producer(
+            client_config(
+                bootstrap,
+                **{
+                    "transactional.id": transactional_id,
+                    "transaction.timeout.ms": 10_000,
+                    "linger.ms": 0,
+                    # The next transaction often begins before the broker has written the markers of the last, and is
+                    # told to retry; with the default wait of 100 ms that costs 100 ms a transaction.
+                    "retry.backoff.ms": 2,
+                    "retry.backoff.max.ms": 50,
+                    "batch.size": 1_000_000,
+                    "compression.type": "lz4",
+                    "queue.buffering.max.messages": 500_000,
+                    "queue.buffering.max.kbytes": 262_144,
+                    "message.max.bytes": 8_000_000,
+                },
+            )
+        )
+        self._fence_checked(self._producer.init_transactions, _TIMEOUT_S)
+
+    def write(self, records: Sequence[Record], reader: LogReader, next_offset: int, note: str) -> None:
+        """One transaction: all `records`, then `next_offset` (with the text `note`) as the reader's committed offset."""
+        producer = self._producer
+        try:
+            producer.begin_transaction()
+            produce = producer.produce
+            for topic, partition, key, value in records:
+                try:
+                    produce(topic, value, key, partition)
+                except BufferError:
+                    producer.flush(_TIMEOUT_S)
+                    produce(topic, value, key, partition)
+            offset = TopicPartition(reader.topic, reader.partition, next_offset, metadata=note)
+            producer.send_offsets_to_transaction([offset], reader.consumer.consumer_group_metadata(), _TIMEOUT_S)
+            producer.commit_transaction(_TIMEOUT_S)
+        except KafkaException as error:
+            raise self._translated(error) from error
+
+    def close(self) -> None:
+        """Drop what was not committed and give the connections back."""
+        self._producer.purge()
+
+    def _fence_checked(self, call: object, *args: object) -> None:
+        try:
+            call(*args)  # type: ignore[operator]
+        except KafkaException as error:
+            raise self._translated(error) from error
+
+    @staticmethod
+    def _translated(error: KafkaException) -> Exception:
+        cause = error.args[0]
+        return Fenced(str(cause)) if is_fenced(cause) else error

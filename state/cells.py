@@ -1,0 +1,99 @@
+"""The bytes of a snapshot cell in Beam state: what wrote it, for which log, and where in the log it stands.
+
+Layout (big endian): magic `FLRN`, format version u8, header length u16, header (JSON), CRC-32 of header and payload
+u32, payload. To Flink all of it is opaque, so everything needed to refuse a wrong cell stands inside it.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from dataclasses import asdict, dataclass
+
+MAGIC = b"FLRN"
+FORMAT = 1
+_PREFIX = struct.Struct(">4sBH")
+_CRC = struct.Struct(">I")
+
+
+class CellError(ValueError):
+    """A cell that cannot be used; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class CellHeader:
+    """What a cell says of itself.
+
+    `offset` is the next record of the log that is not in the cell, `clock` the log time in ms it was written at;
+    `group` names the consumer group whose committed offset says what was already emitted.
+    """
+
+    core: str
+    version: int
+    group: str
+    topic: str
+    partition: int
+    partitions: int
+    offset: int
+    clock: int
+
+
+def encode(header: CellHeader, payload: bytes) -> bytes:
+    """The cell's bytes."""
+    text = json.dumps(asdict(header), separators=(",", ":")).encode()
+    crc = zlib.crc32(payload, zlib.crc32(text))
+    return b"".join((_PREFIX.pack(MAGIC, FORMAT, len(text)), text, _CRC.pack(crc), payload))
+
+
+def decode(cell: bytes) -> tuple[CellHeader, bytes]:
+    """Header and payload. Raises CellError for damaged bytes or an unknown format version."""
+    if len(cell) < _PREFIX.size:
+        raise CellError(f"snapshot cell of {len(cell)} bytes is too short to be one; restore another savepoint")
+    magic, version, length = _PREFIX.unpack_from(cell)
+    if magic != MAGIC:
+        raise CellError(f"snapshot cell starts with {magic!r} instead of {MAGIC!r}: it was not written by Florin")
+    if version != FORMAT:
+        raise CellError(
+            f"snapshot cell has format version {version}, this program reads {FORMAT}: restore it with the release that "
+            "wrote it, or start from a savepoint of this release"
+        )
+    start = _PREFIX.size + length + _CRC.size
+    text = cell[_PREFIX.size : _PREFIX.size + length]
+    payload = cell[start:]
+    if len(cell) < start or _CRC.unpack_from(cell, start - _CRC.size)[0] != zlib.crc32(payload, zlib.crc32(text)):
+        raise CellError("snapshot cell is damaged (checksum differs); restore another savepoint")
+    return CellHeader(**json.loads(text)), payload
+
+
+def check(header: CellHeader, expected: CellHeader, emitted: int) -> None:
+    """Refuse a cell that belongs to another job or log, or whose replay would be decided by other code.
+
+    `expected` carries what the running shard is (offset and clock are not compared); `emitted` is the committed offset:
+    records below it have been emitted already. Raises CellError.
+    """
+    where = f"{expected.topic} partition {expected.partition}"
+    if header.core != expected.core:
+        raise CellError(f"{where}: the snapshot is of core {header.core!r}, the job runs {expected.core!r}")
+    if header.group != expected.group:
+        raise CellError(
+            f"{where}: the snapshot belongs to group {header.group!r}, the job runs as {expected.group!r}; under another group "
+            "everything would be emitted again. Give the job its old --job_name"
+        )
+    log = (header.topic, header.partition, header.partitions)
+    if log != (expected.topic, expected.partition, expected.partitions):
+        raise CellError(
+            f"{where} of {expected.partitions}: the snapshot is of {header.topic} partition {header.partition} of "
+            f"{header.partitions}; the number of partitions is fixed for the life of a job"
+        )
+    if header.offset > emitted:
+        raise CellError(
+            f"{where}: the snapshot stands at offset {header.offset}, but group {header.group!r} has committed only {emitted}: "
+            "the group's offsets were reset or belong to another cluster; restore them before starting"
+        )
+    if header.version != expected.version and header.offset != emitted:
+        raise CellError(
+            f"{where}: records {header.offset} to {emitted - 1} were emitted by version {header.version} of the core and would "
+            f"be replayed by version {expected.version}. Restore this savepoint with the old release, then upgrade with "
+            "`python -m flink savepoint JOB --for-upgrade`, which stops every shard at a control record first"
+        )

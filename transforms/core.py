@@ -1,0 +1,94 @@
+"""The contract between a domain core and the engine that runs it.
+
+A core is the state machine of one shard: pure, deterministic, and a function of its log prefix alone. The engine
+(`transforms.shards`) reads the shard's Kafka partition, hands batches to the core and writes what it returns; it
+knows no domain, and a core knows neither Beam nor Kafka.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+Output = tuple[str, int, bytes | None, bytes]
+"""One record to write: topic, partition, key, value."""
+
+
+PAUSE_PREFIX = b'{"pause":'
+"""How the value of a pause record starts. The engine acts on these and never hands them to a core."""
+
+
+class SnapshotError(ValueError):
+    """A snapshot that cannot be restored; the message names the cell and the remedy."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """Consecutive records of one partition as parallel columns, all of one length.
+
+    `offsets` ascend but may have gaps (transaction markers take offsets); `times` are log time in milliseconds
+    since the epoch and never descend.
+    """
+
+    offsets: list[int]
+    times: list[int]
+    keys: list[bytes | None]
+    values: list[bytes]
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def slice(self, start: int, stop: int) -> Batch:
+        """The records at positions `start` to `stop` (exclusive)."""
+        return Batch(
+            self.offsets[start:stop], self.times[start:stop], self.keys[start:stop], self.values[start:stop]
+        )
+
+
+class ShardCore(ABC):
+    """The state machine of one shard. Never shared between threads."""
+
+    NAME: ClassVar[str]
+    """Name of the core, written into every snapshot."""
+    VERSION: ClassVar[int]
+    """Raised whenever the same log could give other decisions or other bytes."""
+    CELLS: ClassVar[int]
+    """How many state cells the core may use, numbered from 0. Fixed for the life of a job."""
+    STATELESS: ClassVar[bool] = False
+    """A core without memory: it goes on at the committed offset, without cells and without replay."""
+
+    @abstractmethod
+    def apply(self, batch: Batch) -> list[Output]:
+        """Apply the records in order and return what they cause, in order.
+
+        The result must not depend on how the log was cut into batches, and bad input must not raise: it becomes a
+        dead letter among the outputs.
+        """
+
+    def deadline(self) -> int | None:
+        """Log time in ms at which pending work is due, or None. Past it, on a silent log, the engine appends a tick."""
+        return None
+
+    def tick(self) -> bytes:
+        """Value of the record the engine appends to the shard's own log when the deadline has passed."""
+        raise ValueError(f"core {self.NAME} has deadlines but no tick record")
+
+    @abstractmethod
+    def dump(self) -> list[tuple[int, bytes]]:
+        """Cells to write now so that all cells together are a consistent snapshot after the last applied record.
+
+        Cells that did not change since they were last dumped are left out.
+        """
+
+    @abstractmethod
+    def load(self, cells: Mapping[int, tuple[int, bytes]]) -> int:
+        """Restore from {cell: (offset it stands at, payload)} and return the offset to read on from (0 without cells).
+
+        Raises SnapshotError for a payload it does not understand.
+        """
+
+    def counters(self) -> dict[str, int]:
+        """Counts since the core was made, by metric name; the engine publishes what was added."""
+        return {}

@@ -1,0 +1,246 @@
+"""One running shard: a core, its partition of the log, and the transactions that carry its outputs.
+
+Exactly once rests on the order of things at the start (fence, then look at the committed offset, then load and
+replay) and on one rule after it: cells are dumped only when everything applied has been committed.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+
+from confluent_kafka import Message
+from florin_io.kafka.log import LogReader, LogTruncated, now_ms
+from florin_io.kafka.writer import TransactionalWriter
+from state.cells import CellError, CellHeader, check, decode, encode
+from state.pace import SnapshotPace
+
+from transforms.core import PAUSE_PREFIX, Batch, Output, ShardCore
+
+_LOG = logging.getLogger(__name__)
+
+BATCH_RECORDS = 2000
+"""Most records of one batch, so that a transaction stays short under any backlog."""
+PAUSE_S = 300.0
+"""How long a paused shard waits for its savepoint before it goes on by itself."""
+TICK_GRACE_MS = 20
+TICK_RETRY_S = 1.0
+LATENCY_BUCKETS_MS = (5, 10, 20, 30, 40, 60, 80, 100, 150, 250, 500, 1000, 2500, 5000, 10000, 30000)
+
+
+@dataclass(frozen=True)
+class ShardSpec:
+    """A shard: one partition of a log and the function that makes its core. `partitions` is the log's count."""
+
+    topic: str
+    partition: int
+    partitions: int
+    make_core: Callable[[], ShardCore]
+
+    @property
+    def name(self) -> str:
+        """For messages and keys."""
+        return f"{self.topic}/{self.partition}"
+
+
+@dataclass(frozen=True)
+class LogSettings:
+    """Kafka's address and the group under which a job's offsets are committed (derived from its name)."""
+
+    bootstrap: str
+    group: str
+
+
+class Shard:
+    """Runs one core. Raises from every method mean: drop this object; a new one starts from the cells again."""
+
+    def __init__(self, spec: ShardSpec, settings: LogSettings, cells: Mapping[int, bytes]) -> None:
+        """Fence, look, load. `cells` are those of Beam state, empty ones left out.
+
+        Raises CellError or SnapshotError for cells that do not fit, LogTruncated if the log does not reach back to
+        them, KafkaException if Kafka does not answer.
+        """
+        started = time.monotonic()
+        self.spec = spec
+        self.epoch = -1
+        """Which set of cells in Beam state this object belongs to; another one there means a restore happened."""
+        self.core = spec.make_core()
+        self.counts: Counter[str] = Counter()
+        self.pace = SnapshotPace()
+        self.paused_at: float | None = None
+        self._note = f"{self.core.NAME}/{self.core.VERSION}"
+        self._clock = 0
+        self._tick_sent = 0.0
+        self._core_counts: dict[str, int] = {}
+        self._writer = TransactionalWriter(settings.bootstrap, f"{settings.group}.{spec.topic}.{spec.partition}")
+        self._reader = LogReader(settings.bootstrap, spec.topic, spec.partition, settings.group)
+        committed, note = self._reader.committed()
+        self.emitted = committed or 0
+        self._header = CellHeader(
+            self.core.NAME, self.core.VERSION, settings.group, spec.topic, spec.partition, spec.partitions, 0, 0
+        )
+        self.next = self._resume(cells, note)
+        self._reader.seek(self.next)
+        self.pace.written(time.monotonic(), sum(map(len, cells.values())))
+        _LOG.info(
+            "%s: resumes at offset %d, %d cells, emitted up to %d, %.2f s",
+            spec.name, self.next, len(cells), self.emitted, time.monotonic() - started,
+        )  # fmt: skip
+
+    def _resume(self, cells: Mapping[int, bytes], note: str) -> int:
+        if self.core.STATELESS:
+            return max(self.emitted, self._reader.bounds()[0])
+        loaded: dict[int, tuple[int, bytes]] = {}
+        for number, cell in cells.items():
+            header, payload = decode(cell)
+            check(header, self._header, self.emitted)
+            loaded[number] = (header.offset, payload)
+            self._clock = max(self._clock, header.clock)
+        if not cells and note and self.emitted and not note.startswith(self._note):
+            raise CellError(
+                f"{self.spec.name}: records up to {self.emitted - 1} were emitted by core {note.split()[0]} and there is no snapshot; "
+                f"{self._note} may not replay them. Start with --savepoint_path of a savepoint made for the upgrade"
+            )
+        return self.core.load(loaded)
+
+    def step(self) -> int:
+        """Take one batch through core and Kafka transaction; returns how many records it had (0: nothing there).
+
+        Raises KafkaException, Fenced, and whatever the core raises.
+        """
+        if self.paused_at is not None:
+            self._end_pause()
+            return 0
+        messages = self._reader.poll(BATCH_RECORDS)
+        if not messages:
+            self._tick_if_due()
+            return 0
+        batch = self._columns(messages)
+        self.next = batch.offsets[-1] + 1
+        replayed = bisect_left(batch.offsets, self.emitted)
+        started = time.monotonic()
+        if replayed:
+            self.core.apply(_without_pauses(batch.slice(0, replayed)))
+            self.counts["replayed_records"] += replayed
+        if replayed < len(batch):
+            self._go_live(batch.slice(replayed, len(batch)) if replayed else batch, started)
+        else:
+            self.pace.worked(time.monotonic() - started)
+        return len(batch)
+
+    def _go_live(self, batch: Batch, started: float) -> None:
+        pause = next((i for i, value in enumerate(batch.values) if value.startswith(PAUSE_PREFIX)), None)
+        if pause is not None:
+            batch = batch.slice(0, pause + 1)
+            self.next = batch.offsets[-1] + 1
+        outputs = self.core.apply(_without_pauses(batch) if pause is not None else batch)
+        self.pace.worked(time.monotonic() - started)
+        self._commit(outputs, self._note if pause is None else f"{self._note} paused")
+        self._count(batch, outputs)
+        self._tick_sent = 0.0
+        if pause is not None:
+            self.paused_at = time.monotonic()
+            self.pace.demand()
+            _LOG.info("%s: paused for an upgrade at offset %d", self.spec.name, self.next)
+
+    def _commit(self, outputs: list[Output], note: str) -> None:
+        self._writer.write(outputs, self._reader, self.next, note)
+        self.emitted = self.next
+
+    def _columns(self, messages: list[Message]) -> Batch:
+        times = list(accumulate((m.timestamp()[1] for m in messages), max, initial=self._clock))
+        self._clock = times[-1]
+        return Batch(
+            [m.offset() for m in messages], times[1:], [m.key() for m in messages], [m.value() or b"" for m in messages]
+        )
+
+    def _count(self, batch: Batch, outputs: list[Output]) -> None:
+        counts, times, now = self.counts, batch.times, now_ms()
+        total = len(times)
+        counts["records"] += total
+        counts["outputs"] += len(outputs)
+        counts["transactions"] += 1
+        for bound in LATENCY_BUCKETS_MS:
+            counts[f"latency_ms_le_{bound}"] += total - bisect_left(times, now - bound)
+
+    def _tick_if_due(self) -> None:
+        deadline = self.core.deadline()
+        if deadline is None or self.next < self.emitted or now_ms() < deadline + TICK_GRACE_MS:
+            return
+        now = time.monotonic()
+        if now - self._tick_sent >= TICK_RETRY_S:
+            self._commit([(self.spec.topic, self.spec.partition, None, self.core.tick())], self._note)
+            self._tick_sent = now
+            self.counts["ticks"] += 1
+
+    def _end_pause(self) -> None:
+        if self.paused_at is not None and time.monotonic() - self.paused_at > PAUSE_S:
+            _LOG.warning("%s: no savepoint came within %d s of the pause; goes on", self.spec.name, PAUSE_S)
+            self.paused_at = None
+            self._reader.seek(self.next)
+
+    def dump(self) -> dict[int, bytes]:
+        """The cells to write into Beam state now. Nothing while records are replayed that were emitted before."""
+        if self.core.STATELESS or self.next < self.emitted:
+            return {}
+        header = CellHeader(**{**self._header.__dict__, "offset": self.next, "clock": self._clock})
+        cells = {number: encode(header, payload) for number, payload in self.core.dump()}
+        size = sum(map(len, cells.values()))
+        self.pace.written(time.monotonic(), size)
+        self.counts["snapshots"] += 1
+        self.counts["snapshot_bytes"] += size
+        return cells
+
+    def take_counts(self) -> dict[str, int]:
+        """Counts since the last call, the core's among them."""
+        taken = dict(self.counts)
+        self.counts.clear()
+        total = self.core.counters()
+        for name, value in total.items():
+            if added := value - self._core_counts.get(name, 0):
+                taken[name] = added
+        self._core_counts = dict(total)
+        return taken
+
+    def close(self) -> None:
+        """Give the connections back; what was not committed is dropped."""
+        self._writer.close()
+        self._reader.close()
+
+
+def _without_pauses(batch: Batch) -> Batch:
+    kept = [i for i, value in enumerate(batch.values) if not value.startswith(PAUSE_PREFIX)]
+    if len(kept) == len(batch):
+        return batch
+    return Batch(*([column[i] for i in kept] for column in (batch.offsets, batch.times, batch.keys, batch.values)))  # type: ignore[arg-type]
+
+
+def replay(spec: ShardSpec, bootstrap: str, end: int) -> list[Output]:
+    """What a fresh core makes of the log from its beginning to offset `end` (exclusive), without writing anything.
+
+    Raises LogTruncated if the log's beginning is gone.
+    """
+    core = spec.make_core()
+    reader = LogReader(bootstrap, spec.topic, spec.partition, "florin-replay")
+    outputs: list[Output] = []
+    clock = 0
+    try:
+        if reader.bounds()[0] > 0:
+            raise LogTruncated(f"{spec.name}: the log starts at {reader.bounds()[0]}; a replay needs all of it")
+        reader.seek(0)
+        while (position := reader.position()) is None or position < end:
+            messages = [m for m in reader.poll(BATCH_RECORDS, 0.2) if m.offset() < end]
+            if not messages:
+                continue
+            times = list(accumulate((m.timestamp()[1] for m in messages), max, initial=clock))
+            clock = times[-1]
+            batch = Batch([m.offset() for m in messages], times[1:], [m.key() for m in messages], [m.value() or b"" for m in messages])
+            outputs += core.apply(_without_pauses(batch))
+    finally:
+        reader.close()
+    return outputs

@@ -1,0 +1,226 @@
+"""The engine: deterministic shards over Kafka logs as a Beam transform. It knows no domain.
+
+    ticks -> fan out: one element per shard -> stateful DoFn with a looping processing-time timer
+        turn:     poll the partition -> core.apply -> one Kafka transaction (outputs and input offset)
+        snapshot: load the cells at the start; afterwards write those that are due
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import time
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.coders import BytesCoder, VarIntCoder
+from apache_beam.io.flink.flink_streaming_impulse_source import FlinkStreamingImpulseSource
+from apache_beam.metrics import Metrics
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.transforms.userstate import ReadModifyWriteStateSpec, TimerSpec, on_timer
+from apache_beam.utils.timestamp import Duration, Timestamp
+from confluent_kafka import KafkaException
+
+from transforms.core import Output
+from transforms.shard import LogSettings, Shard, ShardSpec, replay
+from transforms.shard_keys import balanced_keys
+
+_LOG = logging.getLogger(__name__)
+
+MAX_CELLS = 256
+"""Cells of state that a shard may have; part of the savepoint format, so it only ever grows."""
+TURN_S = 0.015
+"""How long one turn goes on while there are records, before other shards of the worker get theirs."""
+IDLE_DELAYS_MS = (2, 5, 10, 20)
+"""Waits after turns that found nothing: short at first, so that the answer to a request is not late."""
+LOST_S = 5.0
+"""A shard whose last turn is longer ago is armed again by the next tick."""
+RETRY_S = 1.0
+
+_CELLS = [ReadModifyWriteStateSpec(f"cell{number:03d}", BytesCoder()) for number in range(MAX_CELLS)]
+
+# A shard outlives its DoFn instance (Beam tears one down after a minute without work), so it lives in the process.
+_SHARDS: dict[str, Shard] = {}
+_LAST_TURN: dict[str, float] = {}
+
+
+def _with_cells(method: Any) -> Any:
+    """Declare one state parameter per cell; Beam reads the signature and passes them by name."""
+    signature = inspect.signature(method)
+    kept = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    cells = [
+        inspect.Parameter(spec.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=beam.DoFn.StateParam(spec))
+        for spec in _CELLS
+    ]
+    method.__signature__ = signature.replace(parameters=kept + cells)
+    return method
+
+
+def _after(seconds: float) -> Timestamp:
+    return Timestamp.now() + Duration(micros=int(seconds * 1_000_000))
+
+
+class _RunShard(beam.DoFn):  # type: ignore[misc]
+    """Keeps the shards of its keys running: one timer turns them, another loads them and writes their cells."""
+
+    EPOCH = ReadModifyWriteStateSpec("epoch", VarIntCoder())
+    TURN = TimerSpec("turn", TimeDomain.REAL_TIME)
+    SNAPSHOT = TimerSpec("snapshot", TimeDomain.REAL_TIME)
+
+    def __init__(self, shards: dict[str, ShardSpec], settings: LogSettings, namespace: str) -> None:
+        self._specs = shards
+        self._settings = settings
+        self._namespace = namespace
+        self._counters: dict[str, Any] = {}
+        self._idle: dict[str, int] = {}
+
+    def process(
+        self,
+        element: tuple[str, str],
+        snapshot: Any = beam.DoFn.TimerParam(SNAPSHOT),
+    ) -> None:
+        """A tick. Arms the shard if it is not turning: at the start, and after a restore that had no timers yet."""
+        key = element[0]
+        if time.monotonic() - _LAST_TURN.get(key, -LOST_S) >= LOST_S:
+            _LAST_TURN[key] = time.monotonic()
+            snapshot.set(_after(0))
+
+    @on_timer(TURN)
+    def turn(
+        self,
+        key: str = beam.DoFn.KeyParam,
+        epoch: Any = beam.DoFn.StateParam(EPOCH),
+        turn: Any = beam.DoFn.TimerParam(TURN),
+        snapshot: Any = beam.DoFn.TimerParam(SNAPSHOT),
+    ) -> None:
+        """Take batches for a while, then wait as long as there was nothing to do."""
+        _LAST_TURN[key] = time.monotonic()
+        shard = _SHARDS.get(key)
+        if shard is None or shard.epoch != (epoch.read() or 0):
+            snapshot.set(_after(0))
+            return
+        try:
+            records = self._take(shard)
+        except KafkaException as error:
+            _drop(key)
+            _LOG.warning("%s: %s; starts again from its cells", shard.spec.name, error.args[0].str())
+            snapshot.set(_after(RETRY_S))
+            return
+        except BaseException:
+            _drop(key)  # apply may be half done; the next start loads the cells
+            raise
+        self._publish(shard)
+        if shard.pace.due(time.monotonic()):
+            snapshot.set(_after(0))
+            return
+        self._idle[key] = 0 if records else min(self._idle.get(key, 0) + 1, len(IDLE_DELAYS_MS) - 1)
+        turn.set(_after(0 if records else IDLE_DELAYS_MS[self._idle[key]] / 1000))
+
+    @on_timer(SNAPSHOT)
+    @_with_cells
+    def snapshot(
+        self,
+        key: str = beam.DoFn.KeyParam,
+        epoch: Any = beam.DoFn.StateParam(EPOCH),
+        turn: Any = beam.DoFn.TimerParam(TURN),
+        snapshot: Any = beam.DoFn.TimerParam(SNAPSHOT),
+        **cells: Any,
+    ) -> None:
+        """Start the shard from its cells, or write the cells that are due."""
+        _LAST_TURN[key] = time.monotonic()
+        shard = _SHARDS.get(key)
+        now_epoch = epoch.read() or 0
+        if shard is not None and shard.epoch == now_epoch:
+            for number, cell in shard.dump().items():
+                cells[_CELLS[number].name].write(cell)
+            shard.epoch = now_epoch + 1
+            epoch.write(now_epoch + 1)
+        else:
+            _drop(key)
+            try:
+                shard = self._start(key, cells)
+            except KafkaException as error:
+                _LOG.warning("%s: Kafka: %s; tries again", self._specs[key].name, error.args[0].str())
+                snapshot.set(_after(RETRY_S))
+                return
+            shard.epoch = now_epoch
+            _SHARDS[key] = shard
+        turn.set(_after(0))
+
+    def _start(self, key: str, cells: dict[str, Any]) -> Shard:
+        spec = self._specs[key]
+        stored = {number: cells[state.name].read() for number, state in enumerate(_CELLS)}
+        return Shard(spec, self._settings, {number: cell for number, cell in stored.items() if cell})
+
+    @staticmethod
+    def _take(shard: Shard) -> int:
+        until = time.monotonic() + TURN_S
+        total = 0
+        while records := shard.step():
+            total += records
+            now = time.monotonic()
+            if now >= until or shard.pace.due(now):
+                break
+        return total
+
+    def _publish(self, shard: Shard) -> None:
+        for name, count in shard.take_counts().items():
+            counter = self._counters.get(name)
+            if counter is None:
+                counter = self._counters[name] = Metrics.counter(self._namespace, name)
+            counter.inc(count)
+
+
+def _drop(key: str) -> None:
+    shard = _SHARDS.pop(key, None)
+    if shard is not None:
+        shard.close()
+
+
+def _fan_out(_: bytes, keys: list[str]) -> list[tuple[str, str]]:
+    return [(key, "") for key in keys]
+
+
+class RunShards(beam.PTransform):  # type: ignore[misc]
+    """Run shards for ever on a streaming runner. Applied to a pipeline; has no output (outputs go to Kafka).
+
+    `shards` keep their order for the life of a job: keys, and with them Flink's state, follow from it.
+    """
+
+    def __init__(self, shards: list[ShardSpec], settings: LogSettings, *, namespace: str, max_parallelism: int = 128):
+        super().__init__()
+        keys = balanced_keys([shard.name for shard in shards], max_parallelism)
+        self._shards = dict(zip(keys, shards, strict=True))
+        self._settings = settings
+        self._namespace = namespace
+
+    def expand(self, pipeline: beam.Pipeline) -> Any:
+        """ticks -> fan out -> run"""
+        return (
+            pipeline
+            | "Ticks" >> FlinkStreamingImpulseSource().set_interval_ms(1000).set_message_count(0)
+            | "FanOut" >> beam.FlatMap(_fan_out, list(self._shards)).with_output_types(tuple[str, str])
+            | "Run" >> beam.ParDo(_RunShard(self._shards, self._settings, self._namespace))
+        )
+
+
+class ReplayShards(beam.PTransform):  # type: ignore[misc]
+    """Run shards from the log's beginning to given end offsets on any runner, and stop.
+
+    Applied to a pipeline; the output has one element per shard: (partition, [Output, ...]) in the order they were made.
+    `ends` holds an end offset (exclusive) per shard.
+    """
+
+    def __init__(self, shards: list[ShardSpec], ends: list[int], bootstrap: str) -> None:
+        super().__init__()
+        self._work = list(zip(shards, ends, strict=True))
+        self._bootstrap = bootstrap
+
+    def expand(self, pipeline: beam.Pipeline) -> Any:
+        """shards -> their outputs"""
+        bootstrap = self._bootstrap
+
+        def run(work: tuple[ShardSpec, int]) -> tuple[int, list[Output]]:
+            return work[0].partition, replay(work[0], bootstrap, work[1])
+
+        return pipeline | "Shards" >> beam.Create(self._work) | "Apart" >> beam.Reshuffle() | "Replay" >> beam.Map(run)
