@@ -38,16 +38,17 @@ def _die_with(parent: int) -> Callable[[], None]:
     return before_exec
 
 
-def _poller(pid: int) -> select.poll | None:
-    """Tells at once when that process ends, where the kernel can (Linux 5.3)."""
+def _waiter(*pids: int) -> select.poll | None:
+    """Tells at once when one of the processes ends, where the kernel can (Linux 5.3)."""
     if not hasattr(os, "pidfd_open"):
         return None
+    poll = select.poll()
     try:
-        poll = select.poll()
-        poll.register(os.pidfd_open(pid), select.POLLIN)
-        return poll
+        for pid in pids:
+            poll.register(os.pidfd_open(pid), select.POLLIN)
     except OSError:
         return None
+    return poll
 
 
 def watch(arguments: list[str]) -> int:
@@ -63,14 +64,13 @@ def watch(arguments: list[str]) -> int:
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(signum, stop)
     try:
-        poll = _poller(worker.pid)
-        parent = _poller(taskmanager)
+        waiter = _waiter(worker.pid, taskmanager)
         while worker.poll() is None and os.getppid() == taskmanager:
-            if poll is None or parent is None:
+            if waiter is not None:
+                waiter.poll(LOOK_MS)
+            else:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     worker.wait(LOOK_MS / 1000)
-            elif not poll.poll(LOOK_MS // 2):
-                parent.poll(LOOK_MS // 2)
         return worker.returncode or 0
     finally:
         if worker.poll() is None:

@@ -12,13 +12,13 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from flink import paths, postgres, stack
+from flink import paths, postgres, records, savepoints, stack
 from flink.config import StackConfig
 from flink.errors import StackError
 from flink.processes import free_port
 from flink.rest import FlinkRest
 
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 
 
 class Commands(click.Group):
@@ -80,13 +80,15 @@ def up(
 
 
 def show(config: StackConfig) -> None:
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_row("Flink web UI", config.flink_url)
-    table.add_row("Kafka", config.kafka_address)
-    table.add_row("Postgres", postgres.psql_line(config.postgres))
-    table.add_row("Prometheus", config.metrics_url)
-    table.add_row("Logs", str(config.folder / "logs"))
-    console.print(table, soft_wrap=True)
+    lines = {
+        "Flink web UI": config.flink_url,
+        "Kafka": config.kafka_address,
+        "Postgres": postgres.psql_line(config.postgres),
+        "Prometheus": config.metrics_url,
+        "Logs": str(config.folder / "logs"),
+    }
+    for what, where in lines.items():
+        console.print(f"{what:<13} {where}")
 
 
 @main.command()
@@ -169,3 +171,98 @@ def down(delete: bool) -> None:
         if delete:
             shutil.rmtree(home)
     console.print(f"{'stopped' if was else 'was not running'}: {home}{' (deleted)' if delete else ''}")
+
+
+@main.command()
+@click.argument("number", type=click.IntRange(1, 64))
+def taskmanagers(number: int) -> None:
+    """Run NUMBER TaskManagers (one slot each) from now on."""
+    config = _running()
+    _scale(config, number)
+
+
+def _running() -> StackConfig:
+    home = paths.home()
+    if stack.read_state(home) is None:
+        raise StackError(f"The stack is not running in {home}. Remedy: python -m flink up")
+    return StackConfig.load(home)
+
+
+def _scale(config: StackConfig, number: int) -> None:
+    began = time.monotonic()
+    stack.scale(config, number)
+    console.print(f"{number} TaskManagers after {time.monotonic() - began:.1f} s")
+
+
+def _rest() -> FlinkRest:
+    """Flink as the jobs find it: environment, local stack, default."""
+    from florin_io import endpoints
+
+    return FlinkRest(endpoints.resolve().flink)
+
+
+@main.command()
+@click.argument("job", required=False)
+@click.option("--for-upgrade", is_flag=True, help="Pause the job's shards at a control record first.")
+@click.option("--list", "listing", is_flag=True, help="List savepoints (of JOB, if named) instead.")
+def savepoint(job: str | None, for_upgrade: bool, listing: bool) -> None:
+    """Stop JOB with a savepoint (never drained, so it can be resumed)."""
+    if listing:
+        _list_savepoints(job)
+        return
+    if job is None:
+        raise click.UsageError("name the JOB, or use --list")
+    began = time.monotonic()
+    with _rest() as rest:
+        name = rest.require(job)["name"]
+        if for_upgrade:
+            _pause(name)
+        made = savepoints.make(rest, name, for_upgrade=for_upgrade)
+    console.print(f"{name} stopped after {time.monotonic() - began:.1f} s; savepoint {made.path} ({made.bytes / 1e6:.1f} MB)")
+    console.print(f"Resume it: python -m flink restore --job {name}")
+
+
+def _pause(name: str) -> None:
+    """Every shard stops at a control record of its log, so that the next version goes on from there."""
+    from florin_io.control import pause_and_wait
+
+    record = records.load(name)
+    pause_and_wait(record.name, record.log_topic, record.partitions)
+
+
+def _list_savepoints(job: str | None) -> None:
+    table = Table("savepoint", "job", "made", "MB", "parallelism", "core version", box=None, pad_edge=False)
+    for made in savepoints.listed(job):
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(made.time))
+        version = f"{made.job.core_version}{' (paused for an upgrade)' if made.for_upgrade else ''}"
+        row = (made.path.rsplit("/", 1)[-1], made.job.name, when, f"{made.bytes / 1e6:.1f}", str(made.job.parallelism))
+        table.add_row(*row, version)
+    console.print(table if table.row_count else f"no savepoints in {paths.home() / 'savepoints'}")
+
+
+@main.command()
+@click.argument("path", default="latest")
+@click.option("--job", help="Of this job; needed for a savepoint that is not in the list.")
+@click.option("--parallelism", "-p", type=click.IntRange(1, 64), help="Another parallelism than before.")
+def restore(path: str, job: str | None, parallelism: int | None) -> None:
+    """Start a job again from a savepoint: PATH, its last part, or `latest`."""
+    chosen = savepoints.choose(path, job)
+    console.print(f"restoring {chosen.job.name} from {chosen.path}")
+    sys.exit(savepoints.restore(chosen, parallelism))
+
+
+@main.command()
+@click.argument("job")
+@click.argument("parallelism", type=click.IntRange(1, 64))
+def rescale(job: str, parallelism: int) -> None:
+    """Stop JOB with a savepoint and resume it at PARALLELISM, with more TaskManagers if slots lack."""
+    with _rest() as rest:
+        name = rest.require(job)["name"]
+        made = savepoints.make(rest, name)
+        console.print(f"{name} stopped; savepoint {made.path}")
+        seen = rest.overview()
+        others = max(0, seen["slots-total"] - seen["slots-available"] - made.job.parallelism)
+        state = stack.read_state(paths.home())
+        if state is not None and state["flink"] == rest.url and seen["slots-total"] - others < parallelism:
+            _scale(StackConfig.load(paths.home()), others + parallelism)
+    sys.exit(savepoints.restore(made, parallelism))

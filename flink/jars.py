@@ -147,3 +147,7 @@ def fetch(console: Console | None = None) -> int:
             for job in jobs:
                 job.cancel()
     return done
+
+
+if __name__ == "__main__":
+    fetch()

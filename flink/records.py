@@ -27,6 +27,8 @@ class JobRecord:
     topic_prefix: str = ""
     log_topic: str = ""
     partitions: int = 0
+    group: str = ""
+    kafka: str = ""
     core_version: int = 0
     job_id: str = ""
     flink: str = ""

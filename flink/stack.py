@@ -6,12 +6,14 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +186,21 @@ def up(config: StackConfig, say: Callable[[str], None]) -> bool:
             stop(config.folder)
             raise
         return True
+
+
+def scale(config: StackConfig, taskmanagers: int) -> None:
+    """Another number of TaskManagers in a running stack; waits until they are registered."""
+    state = read_state(config.folder)
+    if state is None:
+        raise StackError(f"The stack is not running in {config.folder}. Remedy: python -m flink up")
+    wanted = replace(config, taskmanagers=taskmanagers)
+    wanted.save()
+    Ident(**state["supervisor"]).send(signal.SIGHUP)
+    end = time.monotonic() + READY_S
+    while not _flink_answers(wanted):
+        if time.monotonic() > end:
+            raise StackError(f"{taskmanagers} TaskManagers do not start; see {config.folder / 'logs'}")
+        time.sleep(0.1)
 
 
 def tail(file: Path, lines: int = 25) -> str:

@@ -1,0 +1,47 @@
+# The commands of this repository; `make` alone lists them.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# FAST=1 leaves out what needs a cluster.
+MARKS := $(if $(FAST),-m "not cluster and not chaos",)
+
+.PHONY: help venv transfer test test-fast lint bench down clean
+
+help: ## List these commands
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+venv: $(STAMP) ## Create .venv and install what is needed
+
+$(STAMP): setup.py pyproject.toml
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { \
+	  echo "Python 3.11 is needed and was not found. Remedy: install it, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $(STAMP)
+
+transfer: $(STAMP) ## Start everything and drive a minute of transfers through it
+	@$(BIN)/python -m jobs.demo_transfer
+
+test: $(STAMP) ## All tests, those on a real cluster too
+	@$(BIN)/python -m flink.jars
+	@$(BIN)/python -m pytest -q $(MARKS)
+
+test-fast: ## The tests that need no cluster
+	@$(MAKE) --no-print-directory test FAST=1
+
+lint: $(STAMP) ## Style, types, import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(STAMP) ## The transfer benchmark
+	@$(BIN)/python -m bench.transfer
+
+down: ## Stop the local stack; its data stay (delete them: .venv/bin/python -m flink down --delete)
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m flink down; else echo "nothing to stop: no $(VENV)"; fi
+
+clean: down ## Stop the local stack; delete its data and .venv
+	rm -rf .florin $(VENV)

