@@ -10,7 +10,7 @@ import logging
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -120,7 +120,7 @@ class Shard:
         if not messages:
             self._tick_if_due()
             return 0
-        batch = self._columns(messages)
+        batch, self._clock = columns(messages, self._clock)
         self.next = batch.offsets[-1] + 1
         replayed = bisect_left(batch.offsets, self.emitted)
         started = time.monotonic()
@@ -151,13 +151,6 @@ class Shard:
     def _commit(self, outputs: list[Output], note: str) -> None:
         self._writer.write(outputs, self._reader, self.next, note)
         self.emitted = self.next
-
-    def _columns(self, messages: list[Message]) -> Batch:
-        times = list(accumulate((m.timestamp()[1] for m in messages), max, initial=self._clock))
-        self._clock = times[-1]
-        return Batch(
-            [m.offset() for m in messages], times[1:], [m.key() for m in messages], [m.value() or b"" for m in messages]
-        )
 
     def _count(self, batch: Batch, outputs: list[Output]) -> None:
         counts, times, now = self.counts, batch.times, now_ms()
@@ -213,6 +206,18 @@ class Shard:
         self._reader.close()
 
 
+def columns(messages: list[Message], clock: int) -> tuple[Batch, int]:
+    """The messages as columns, their times made monotonic from `clock` (ms) on, and the clock after them."""
+    times = list(accumulate((message.timestamp()[1] for message in messages), max, initial=clock))
+    batch = Batch(
+        [message.offset() for message in messages],
+        times[1:],
+        [message.key() for message in messages],
+        [message.value() or b"" for message in messages],
+    )
+    return batch, times[-1]
+
+
 def _without_pauses(batch: Batch) -> Batch:
     kept = [i for i, value in enumerate(batch.values) if not value.startswith(PAUSE_PREFIX)]
     if len(kept) == len(batch):
@@ -220,27 +225,23 @@ def _without_pauses(batch: Batch) -> Batch:
     return Batch(*([column[i] for i in kept] for column in (batch.offsets, batch.times, batch.keys, batch.values)))  # type: ignore[arg-type]
 
 
-def replay(spec: ShardSpec, bootstrap: str, end: int) -> list[Output]:
-    """What a fresh core makes of the log from its beginning to offset `end` (exclusive), without writing anything.
+def replay(spec: ShardSpec, bootstrap: str, end: int) -> Iterator[list[Output]]:
+    """What a fresh core makes of the log from its beginning to offset `end` (exclusive), batch by batch; writes nothing.
 
     Raises LogTruncated if the log's beginning is gone.
     """
     core = spec.make_core()
     reader = LogReader(bootstrap, spec.topic, spec.partition, "florin-replay")
-    outputs: list[Output] = []
     clock = 0
     try:
-        if reader.bounds()[0] > 0:
-            raise LogTruncated(f"{spec.name}: the log starts at {reader.bounds()[0]}; a replay needs all of it")
+        low, _ = reader.bounds()
+        if low > 0:
+            raise LogTruncated(f"{spec.name}: the log starts at {low}; a replay needs all of it")
         reader.seek(0)
         while (position := reader.position()) is None or position < end:
-            messages = [m for m in reader.poll(BATCH_RECORDS, 0.2) if m.offset() < end]
-            if not messages:
-                continue
-            times = list(accumulate((m.timestamp()[1] for m in messages), max, initial=clock))
-            clock = times[-1]
-            batch = Batch([m.offset() for m in messages], times[1:], [m.key() for m in messages], [m.value() or b"" for m in messages])
-            outputs += core.apply(_without_pauses(batch))
+            messages = [message for message in reader.poll(BATCH_RECORDS, 0.2) if message.offset() < end]
+            if messages:
+                batch, clock = columns(messages, clock)
+                yield core.apply(_without_pauses(batch))
     finally:
         reader.close()
-    return outputs

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import logging
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -205,22 +206,30 @@ class RunShards(beam.PTransform):  # type: ignore[misc]
 
 
 class ReplayShards(beam.PTransform):  # type: ignore[misc]
-    """Run shards from the log's beginning to given end offsets on any runner, and stop.
+    """Run shards from the log's beginning to given end offsets on any runner, and stop. Writes nothing to Kafka.
 
-    Applied to a pipeline; the output has one element per shard: (partition, [Output, ...]) in the order they were made.
-    `ends` holds an end offset (exclusive) per shard.
+    `ends` holds an end offset (exclusive) per shard. `consume(shard, outputs)` gets what each shard makes, batch by
+    batch; what it returns are the elements of the output.
     """
 
-    def __init__(self, shards: list[ShardSpec], ends: list[int], bootstrap: str) -> None:
+    def __init__(
+        self,
+        shards: list[ShardSpec],
+        ends: list[int],
+        bootstrap: str,
+        consume: Callable[[ShardSpec, Iterator[list[Output]]], Any],
+    ) -> None:
         super().__init__()
         self._work = list(zip(shards, ends, strict=True))
         self._bootstrap = bootstrap
+        self._consume = consume
 
     def expand(self, pipeline: beam.Pipeline) -> Any:
-        """shards -> their outputs"""
-        bootstrap = self._bootstrap
-
-        def run(work: tuple[ShardSpec, int]) -> tuple[int, list[Output]]:
-            return work[0].partition, replay(work[0], bootstrap, work[1])
-
-        return pipeline | "Shards" >> beam.Create(self._work) | "Apart" >> beam.Reshuffle() | "Replay" >> beam.Map(run)
+        """shards -> what was made of their outputs"""
+        bootstrap, consume = self._bootstrap, self._consume
+        return (
+            pipeline
+            | "Shards" >> beam.Create(self._work)
+            | "Apart" >> beam.Reshuffle()
+            | "Replay" >> beam.MapTuple(lambda shard, end: consume(shard, replay(shard, bootstrap, end)))
+        )

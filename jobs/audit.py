@@ -1,0 +1,163 @@
+"""Audit: replay a job's log on a local runner and compare what it makes with what was emitted.
+
+    python -m jobs.audit transfer
+
+The state of a shard is a function of its log, so a replay must give the same bytes: every event with its hash chain,
+every notification and every dead letter. The first difference is named. Nothing is written to Kafka.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import apache_beam as beam
+import click
+from apache_beam.options.pipeline_options import PipelineOptions
+from confluent_kafka import Consumer, TopicPartition
+from florin_io import endpoints
+from florin_io.kafka.client import KafkaUnreachable, admin, client_config
+from florin_io.kafka.log import LogTruncated
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from jobs import transfer
+from transforms.audit import Auditor, AuditResult
+from transforms.shards import ReplayShards
+from transforms.transfers.events import link_hash
+from transforms.transfers.topics import Topics
+
+DIFFERS, UNREACHABLE, UNFIT = 1, 3, 4
+_ZEROS = "0" * 64
+
+
+class HashChains:
+    """Feeds on emitted events and complains of the first link that does not fit, or of a gap in an account's sequence."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[int, str]] = {}
+
+    def __call__(self, value: bytes) -> str | None:
+        """The complaint, or None."""
+        event = json.loads(value)
+        account = event["account"]
+        seq, previous = self._last.get(account, (0, _ZEROS))
+        if event["seq"] != seq + 1:
+            return f"account {account}: sequence number {event['seq']} follows {seq}"
+        if event["prevHash"] != previous or event["hash"] != link_hash(value, previous):
+            return f"account {account}: the hash chain is broken at sequence number {event['seq']}"
+        self._last[account] = (event["seq"], event["hash"])
+        return None
+
+
+def checks(topics: Topics) -> Callable[[str], Callable[[bytes], str | None]]:
+    """What is checked of each topic's records beyond being equal."""
+    return lambda topic: HashChains() if topic == topics.events else lambda value: None
+
+
+def written_by_others(topics: Topics) -> Callable[[str, bytes], bool]:
+    """Answers to GET stand among the notifications, but the read side writes them."""
+
+    def ignore(topic: str, value: bytes) -> bool:
+        if topic != topics.notifications or b'"action":"get"' not in value:
+            return False
+        return bool(json.loads(value)["metadata"]["event"]["action"] == "get")
+
+    return ignore
+
+
+def committed(bootstrap: str, topic: str, partitions: int, group: str) -> list[int]:
+    """Committed offset of every partition: what stands before it was emitted."""
+    consumer = Consumer(client_config(bootstrap, **{"group.id": group}))
+    try:
+        places = consumer.committed([TopicPartition(topic, number) for number in range(partitions)], timeout=20)
+        return [max(0, place.offset) for place in places]
+    finally:
+        consumer.close()
+
+
+def replay_and_compare(bootstrap: str, topics: Topics, ends: list[int], runner: str) -> list[AuditResult]:
+    """Run the audit as a bounded Beam job; one result per partition, in order."""
+    auditor = Auditor(
+        bootstrap, (topics.events, topics.notifications, topics.dead_letters), written_by_others(topics), checks(topics)
+    )
+    shards = transfer.transfer_shards(topics, len(ends))
+    with tempfile.TemporaryDirectory(prefix="florin-audit-") as folder:
+        with beam.Pipeline(options=PipelineOptions([f"--runner={runner}"])) as pipeline:
+            (
+                pipeline
+                | "Audit" >> ReplayShards(shards, ends, bootstrap, auditor)
+                | "Line" >> beam.Map(lambda result: json.dumps(asdict(result)))
+                | "Write" >> beam.io.WriteToText(str(Path(folder) / "results"))
+            )
+        lines = [line for file in sorted(Path(folder).glob("results*")) for line in file.read_text().splitlines()]
+    return sorted((AuditResult(**json.loads(line)) for line in lines), key=lambda result: result.partition)
+
+
+@click.group(help=(__doc__ or "").split("\n\n")[0])
+def main() -> None:
+    """One command per job."""
+
+
+@main.command("transfer", help="Replay transfer-log; exit 1 at a difference, 3 if Kafka is not there, 4 if the log is cut.")
+@click.option("--kafka", metavar="HOST:PORT", help="bootstrap servers (default: FLORIN_KAFKA, the local stack, localhost:9092)")
+@click.option("--topic-prefix", "--topic_prefix", default="", help="as given to the job")
+@click.option("--partitions", default=4, show_default=True, help="as given to the job")
+@click.option("--job-name", "--job_name", help="as given to the job  [default: transfer]")
+@click.option("--runner", default="DirectRunner", show_default=True, help="Beam runner of the replay")
+@click.option("--json", "as_json", is_flag=True, help="print the results as JSON")
+def audit_transfer(
+    kafka: str | None, topic_prefix: str, partitions: int, job_name: str | None, runner: str, as_json: bool
+) -> None:
+    """Compare replay and emitted records of every shard."""
+    bootstrap = endpoints.resolve(kafka=kafka).kafka
+    topics = Topics(topic_prefix)
+    group = transfer.group_of(job_name or f"{topic_prefix}transfer")
+    console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
+    try:
+        found = admin(bootstrap).list_topics(timeout=10).topics
+        if topics.log not in found:
+            raise click.UsageError(f"there is no topic {topics.log} on {bootstrap}; is --topic-prefix right?")
+        if len(found[topics.log].partitions) != partitions:
+            raise click.UsageError(f"{topics.log} has {len(found[topics.log].partitions)} partitions: give --partitions")
+        started = time.monotonic()
+        ends = committed(bootstrap, topics.log, partitions, group)
+        results = replay_and_compare(bootstrap, topics, ends, runner)
+        still = committed(bootstrap, topics.log, partitions, group) == ends
+    except KafkaUnreachable as error:
+        errors.print("[red]error:[/]", Text(str(error)), soft_wrap=True)
+        sys.exit(UNREACHABLE)
+    except LogTruncated as error:
+        errors.print("[red]error:[/]", Text(str(error)), soft_wrap=True)
+        sys.exit(UNFIT)
+    for result in results:
+        if still and result.difference is None and any(result.left.values()):
+            result.difference = f"emitted records that the replay does not make: {result.left}"
+    if as_json:
+        console.print_json(data=[asdict(result) for result in results])
+    else:
+        _print(results, time.monotonic() - started, console)
+    sys.exit(DIFFERS if any(result.difference for result in results) else 0)
+
+
+def _print(results: list[AuditResult], seconds: float, console: Console) -> None:
+    table = Table("partition", *(next(iter(results)).compared if results else ()), "result")
+    for result in results:
+        table.add_row(str(result.partition), *(f"{count:,}" for count in result.compared.values()), "differs" if result.difference else "equal")
+    console.print(table)
+    for result in results:
+        if result.difference:
+            console.print(Text(f"partition {result.partition}: {result.difference}", style="red"), soft_wrap=True)
+    if not any(result.difference for result in results):
+        total = sum(sum(result.compared.values()) for result in results)
+        console.print(f"{total:,} records replayed in {seconds:.1f} s: equal, byte for byte; all hash chains hold")
+
+
+if __name__ == "__main__":
+    main()
