@@ -5,6 +5,8 @@ from setuptools import find_packages, setup
 RUN = [
     # The programming model; its Flink runner's jars in flink/pom.xml must be the same version.
     "apache-beam==2.70.0",
+    # Checksums of Beam's record files; without it every start prints a warning.
+    "google-crc32c>=1.5,<2",
     # The Flink distribution: JobManager and TaskManager run from its jars.
     "apache-flink-libraries==1.20.5",
     # Kafka client: transactions with offsets in them, librdkafka's speed.
@@ -57,7 +59,7 @@ TEST = [
 setup(
     name="florin",
     version="0.1.0",
-    description="Payment dataflows in Python: Apache Beam pipelines on Apache Flink, with exactly-once output through Kafka",
+    description="Payment dataflows in Python: Apache Beam on Apache Flink, exactly-once through Kafka",
     license="Apache-2.0",
     python_requires=">=3.11,<3.12",
     # Python owns the name `io`, so that folder is only a source root.

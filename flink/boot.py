@@ -1,7 +1,8 @@
-"""The worker start command of Beam's PROCESS environment: a watcher that lives and dies with the TaskManager, and its worker.
+"""The worker start command of Beam's PROCESS environment: a watcher that dies with the TaskManager, and its worker.
 
-Java ties a child's death signal to the *thread* that started it, and a task's thread may end before its worker should; so
-the process Flink starts only watches: it ends the worker when the TaskManager is gone, and the worker dies with it.
+The kernel ties a death signal to the *thread* that started a process, and a task's thread may end before its worker
+should; so the process that Flink starts only watches: it ends the worker when the TaskManager is gone, and the worker
+dies with it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 PR_SET_PDEATHSIG = 1
 LOOK_MS = 500
@@ -100,9 +102,9 @@ def work(folder: str, arguments: list[str]) -> None:
     asked, _ = parser.parse_known_args(arguments)
     channel = grpc.insecure_channel(asked.provision_endpoint)
     request = beam_provision_api_pb2.GetProvisionInfoRequest()
-    answer = beam_provision_api_pb2_grpc.ProvisionServiceStub(channel).GetProvisionInfo(
-        request, metadata=[("worker_id", asked.id)], timeout=60
-    )
+    stub: Any = beam_provision_api_pb2_grpc
+    provision = stub.ProvisionServiceStub(channel)
+    answer = provision.GetProvisionInfo(request, metadata=[("worker_id", asked.id)], timeout=60)
     channel.close()
     info = answer.info
 
@@ -117,7 +119,8 @@ def work(folder: str, arguments: list[str]) -> None:
         SEMI_PERSISTENT_DIRECTORY=folder,
         RUNNER_CAPABILITIES=" ".join(info.runner_capabilities),
     )
-    sdk_worker_main.main([sys.argv[0]])
+    worker: Any = sdk_worker_main
+    worker.main([sys.argv[0]])
 
 
 if __name__ == "__main__":

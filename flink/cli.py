@@ -218,7 +218,9 @@ def savepoint(job: str | None, for_upgrade: bool, listing: bool) -> None:
         if for_upgrade:
             _pause(name)
         made = savepoints.make(rest, name, for_upgrade=for_upgrade)
-    console.print(f"{name} stopped after {time.monotonic() - began:.1f} s; savepoint {made.path} ({made.bytes / 1e6:.1f} MB)")
+    console.print(
+        f"{name} stopped after {time.monotonic() - began:.1f} s; savepoint {made.path} ({made.bytes / 1e6:.1f} MB)"
+    )
     console.print(f"Resume it: python -m flink restore --job {name}")
 
 
@@ -227,7 +229,7 @@ def _pause(name: str) -> None:
     from florin_io.control import pause_and_wait
 
     record = records.load(name)
-    pause_and_wait(record.name, record.log_topic, record.partitions)
+    pause_and_wait(record.kafka, record.log_topic, record.partitions, record.group)
 
 
 def _list_savepoints(job: str | None) -> None:

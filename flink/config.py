@@ -8,6 +8,8 @@ from pathlib import Path
 
 from flink.processes import LOOPBACK
 
+PUSH_REPORTER = "org.apache.flink.metrics.prometheus.PrometheusPushGatewayReporterFactory"
+
 
 @dataclass(frozen=True)
 class StackConfig:
@@ -93,7 +95,7 @@ def kafka_properties(config: StackConfig) -> str:
 
 
 def flink_config(config: StackConfig) -> str:
-    """Flink's config.yaml; a TaskManager that dies is noticed by its refused connection, one that hangs by heartbeats."""
+    """Flink's config.yaml: a dead TaskManager is noticed by its refused connection, a hanging one by heartbeats."""
     folder = config.folder
     settings: dict[str, object] = {
         "jobmanager.rpc.address": LOOPBACK,
@@ -119,14 +121,14 @@ def flink_config(config: StackConfig) -> str:
         "heartbeat.interval": 1000,
         "heartbeat.timeout": 12000,
         "heartbeat.rpc-failure-threshold": 2,
-        # A standalone cluster refuses slots it lacks at once, so a restart while a TaskManager starts is tried each second.
+        # A standalone cluster refuses slots it lacks at once: while a TaskManager starts, a restart is tried each second.
         "restart-strategy.type": "fixed-delay",
         "restart-strategy.fixed-delay.attempts": 2147483647,
         "restart-strategy.fixed-delay.delay": "1 s",
         "classloader.resolve-order": "parent-first",
         "classloader.check-leaked-classloader": "false",
         "metrics.fetcher.update-interval": 2000,
-        "metrics.reporter.prometheus.factory.class": "org.apache.flink.metrics.prometheus.PrometheusPushGatewayReporterFactory",
+        "metrics.reporter.prometheus.factory.class": PUSH_REPORTER,
         "metrics.reporter.prometheus.hostUrl": f"http://{LOOPBACK}:{config.metrics}",
         "metrics.reporter.prometheus.randomJobNameSuffix": "false",
         "metrics.reporter.prometheus.deleteOnShutdown": "false",

@@ -1,4 +1,4 @@
-"""Fetches the jars that jars.lock lists from Maven Central (or FLORIN_MAVEN) into the cache, each verified by its sha256."""
+"""Fetches the jars that jars.lock lists from Maven Central (or FLORIN_MAVEN) into the cache, verified by sha256."""
 
 from __future__ import annotations
 
@@ -98,7 +98,9 @@ def _download(client: httpx.Client, url: str, jar: Jar, advance: Callable[[int],
             if answer.status_code >= 500 or answer.status_code == 429:
                 raise _Retry(f"{url}: HTTP {answer.status_code}")
             if answer.status_code != 200:
-                raise StackError(f"{jar.coordinates}: HTTP {answer.status_code} from {url}. Is FLORIN_MAVEN a full mirror?")
+                raise StackError(
+                    f"{jar.coordinates}: HTTP {answer.status_code} from {url}. Is FLORIN_MAVEN a full mirror?"
+                )
             with part.open("wb") as out:
                 for block in answer.iter_bytes(1 << 16):
                     out.write(block)
@@ -141,7 +143,7 @@ def fetch(console: Console | None = None) -> int:
         except (httpx.HTTPError, _Retry) as error:
             raise StackError(
                 f"Cannot fetch {jobs[job].coordinates} from {base}: {error}\n"
-                "Remedy: check the network or the proxy, or name a mirror of Maven Central in FLORIN_MAVEN, and run it again."
+                "Remedy: check the network or the proxy, or name a mirror of Maven Central in FLORIN_MAVEN; then again."
             ) from error
         finally:
             for job in jobs:

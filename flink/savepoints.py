@@ -76,7 +76,9 @@ def choose(wanted: str, job: str | None = None) -> Savepoint:
         if wanted.rstrip("/") in (savepoint.path, str(local(savepoint.path)), savepoint.path.rsplit("/", 1)[-1]):
             return savepoint
     if job is None:
-        raise StackError(f"{wanted} is no savepoint listed here (`python -m flink savepoint --list`); name its job with --job.")
+        raise StackError(
+            f"{wanted} is no savepoint listed here (`python -m flink savepoint --list`); name its job with --job."
+        )
     if "/" not in wanted or (local(wanted) is not None and not Path(str(local(wanted))).exists()):
         raise StackError(f"There is no savepoint {wanted}.")
     path = wanted if "://" in wanted else Path(wanted).absolute().as_uri()
@@ -105,11 +107,10 @@ def restore_command(savepoint: Savepoint, parallelism: int | None = None) -> lis
         elif not part.startswith(tuple(f"{option}=" for option in REPLACED)):
             kept.append(part)
     wanted = parallelism or savepoint.job.parallelism
-    return [*kept, f"--parallelism={wanted}", f"--savepoint_path={savepoint.path}"]
+    detach = [] if "--detach" in kept else ["--detach"]
+    return [*kept, *detach, f"--parallelism={wanted}", f"--savepoint_path={savepoint.path}"]
 
 
 def restore(savepoint: Savepoint, parallelism: int | None = None) -> int:
     """Runs the job's command again in its folder; its exit code."""
     return subprocess.run(restore_command(savepoint, parallelism), cwd=savepoint.job.folder, check=False).returncode
-
-

@@ -39,7 +39,9 @@ def locked(home: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise StackError(f"Another `python -m flink` is starting or stopping the stack in {home}; wait for it.") from error
+            raise StackError(
+                f"Another `python -m flink` is starting or stopping the stack in {home}; wait for it."
+            ) from error
         yield
 
 
@@ -141,7 +143,8 @@ def _kafka_answers(config: StackConfig) -> bool:
     if not _listens(config.kafka):
         return False
     try:
-        client = AdminClient({"bootstrap.servers": config.kafka_address, "log_level": 0, "error_cb": lambda _: None})
+        settings: dict[str, Any] = {"bootstrap.servers": config.kafka_address, "log_level": 0}
+        client = AdminClient({**settings, "error_cb": lambda _: None})
         return bool(client.list_topics(timeout=2).brokers)
     except KafkaException:
         return False

@@ -1,4 +1,4 @@
-"""Submission behind --runner=FlinkRunner: our options' defaults, one small jar over Flink's REST, and waiting until the job runs."""
+"""Submission behind --runner=FlinkRunner: our options' defaults, one small jar over REST, the wait until it runs."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.portability.flink_runner import FlinkRunner
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
-from florin_io import endpoints
 from google.protobuf import json_format
 
 from flink import jars, paths, uber
 from flink.errors import StackError
 from flink.records import JobRecord
 from flink.rest import TERMINAL, FlinkError, FlinkRest
+from florin_io import endpoints
 
 MAX_PARALLELISM = 128
 CHECKPOINT_MS = 15_000
@@ -31,7 +31,20 @@ RUNNING_S = 120
 SLOTS_S = 15
 # A job that failed this often before it ran once will not run.
 TRIES = 3
+# A restart that comes before a TaskManager is back fails with this, and says nothing of the job.
+NO_SLOTS = "NoResourceAvailableException"
 POLL_S = 0.1
+
+
+class FlinkJavaOptions(PipelineOptions):
+    """Options of Beam's Flink runner that only its Java half declares; unset ones are left to it."""
+
+    @classmethod
+    def _add_argparse_args(cls, parser: Any) -> None:
+        parser.add_argument("--checkpointing_interval", type=int, help="Time between checkpoints in ms.")
+        parser.add_argument("--max_bundle_size", type=int, help="Elements in a bundle at most.")
+        parser.add_argument("--max_bundle_time_mills", type=int, help="Age of a bundle at most in ms.")
+        parser.add_argument("--finish_bundle_before_checkpointing", action="store_true", default=None)
 
 
 @dataclass(frozen=True)
@@ -63,7 +76,7 @@ class JobHandle:
 
 
 def find_cluster(flink: str | None = None) -> Cluster:
-    """The cluster at the address given, else of the environment, the local stack or the default; raises if none answers."""
+    """The cluster at the address given, else of environment, local stack or default; raises if none answers."""
     found = endpoints.resolve(flink=flink)
     origin = found.origin["flink"]
     with FlinkRest(found.flink, 10) as rest:
@@ -124,10 +137,10 @@ class _Submitter(FlinkRunner):
     """Beam's Flink runner up to the pipeline's proto, which it keeps instead of starting a job server."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.jar = b""
 
-    def run_portable_pipeline(self, pipeline: beam_runner_api_pb2.Pipeline, options: PipelineOptions) -> None:
+    def run_portable_pipeline(self, pipeline: beam_runner_api_pb2.Pipeline, options: PipelineOptions) -> Any:
         options.view_as(StandardOptions).runner = None
         pipeline = self._optimize_pipeline(pipeline, options)
         for environment in pipeline.components.environments.values():
@@ -142,7 +155,9 @@ class _Submitter(FlinkRunner):
         )
 
 
-def submit(pipeline: beam.Pipeline, record: JobRecord, *, flink: str | None = None, savepoint: str | None = None) -> JobHandle:
+def submit(
+    pipeline: beam.Pipeline, record: JobRecord, *, flink: str | None = None, savepoint: str | None = None
+) -> JobHandle:
     """Submits the pipeline (options from `flink_defaults`) and returns when Flink says that all of it is RUNNING.
 
     `savepoint` resumes from that path. Raises StackError if no cluster answers, a job of this name runs already, slots
@@ -211,7 +226,7 @@ def _wait_until_running(rest: FlinkRest, job_id: str) -> None:
             return
         if job["state"] == "FINISHED":
             return
-        failures = rest.exceptions(job_id)
+        failures = [text for text in rest.exceptions(job_id) if NO_SLOTS not in text]
         if job["state"] in TERMINAL or len(failures) >= TRIES or time.monotonic() > end:
             if job["state"] not in TERMINAL:
                 rest.cancel(job_id)
@@ -220,9 +235,14 @@ def _wait_until_running(rest: FlinkRest, job_id: str) -> None:
 
 
 def cause(failures: list[str]) -> str:
-    """What a person needs of a Java stack trace: the causes, and of the last one the Python traceback."""
+    """What a person needs of Java stack traces: of the one that quotes a Python traceback that, else the causes."""
     if not failures:
-        return "Flink names no cause; see `python -m flink logs jobmanager`."
-    lines = failures[0].splitlines()
-    kept = [line for line in lines if not line.lstrip().startswith(("at ", "... ")) or " in " in line]
-    return "\n".join(kept[-40:])
+        return "Flink names no cause; see `python -m flink logs jobmanager` and `logs taskmanager-1`."
+    for text in failures:
+        start = text.find("Traceback (most recent call last)")
+        if start >= 0:
+            lines = text[start:].splitlines()
+            end = next((number for number, line in enumerate(lines) if line.startswith("\tat ")), len(lines))
+            return "\n".join(line for line in lines[:end] if line.strip())
+    lines = failures[-1].splitlines()
+    return "\n".join(line for line in lines if not line.lstrip().startswith(("at ", "... ")))

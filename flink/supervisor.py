@@ -1,4 +1,4 @@
-"""Owns all processes of a local stack: starts them, restarts what dies, stops all on SIGTERM; SIGHUP rereads the settings."""
+"""Owns the processes of a local stack: starts them, restarts what dies, stops all on SIGTERM, rereads on SIGHUP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The jar a job is submitted as: a manifest that points to Beam's jars on this machine, and the pipeline. Nothing else is uploaded."""
+"""The jar a job is submitted as: a manifest that points to Beam's jars on this machine, and the pipeline."""
 
 from __future__ import annotations
 
