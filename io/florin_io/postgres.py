@@ -15,8 +15,8 @@ import tenacity
 import yoyo
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from yoyo.connections import parse_uri
 from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
+from yoyo.connections import parse_uri
 
 _LOG = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class PostgresUnreachable(ConnectionError):
     """No server answers at the address, or it refuses us."""
 
 
-class SchemaError(RuntimeError):
+class SchemaError(ValueError):
     """Tables of another version than this program's."""
 
 
@@ -123,7 +123,7 @@ def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace(" ", "\\ ")
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0]
 
 

@@ -1,0 +1,87 @@
+"""A loop that outlasts Kafka and Postgres: what is away for a while is waited for, what is wrong is raised."""
+
+from __future__ import annotations
+
+import logging
+import random
+from abc import ABC, abstractmethod
+from collections import Counter
+
+import psycopg
+from confluent_kafka import KafkaException, Message
+from florin_io.kafka.writer import Fenced
+from florin_io.postgres import TRANSIENT
+
+from transforms.read_model.writer import OffsetMoved
+
+_LOG = logging.getLogger(__name__)
+
+FIRST_PAUSE_S = 0.25
+LONGEST_PAUSE_S = 5.0
+
+# Tables are missing for a moment while they are built anew.
+_AWAY = (
+    *TRANSIENT,
+    ConnectionError,
+    KafkaException,
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.InvalidSchemaName,
+    psycopg.errors.DeadlockDetected,
+)
+_TAKEN_OVER = (OffsetMoved, Fenced)
+
+
+class PatientLoop(ABC):
+    """Turns of `step`; on an error all connections are dropped and made again, from the offset that was committed."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.counts: Counter[str] = Counter()
+        self._failures = 0
+
+    @abstractmethod
+    def step(self) -> float:
+        """Connect if need be, work for a moment; returns the seconds to wait then."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give connections back; the next step makes them anew."""
+
+    def turn(self) -> float:
+        """One step, or the pause after one that failed. Raises what waiting does not mend."""
+        try:
+            pause = self.step()
+        except (*_AWAY, *_TAKEN_OVER) as error:
+            self.close()
+            self._failures += 1
+            self.counts["retries"] += 1
+            grown = FIRST_PAUSE_S * float(2 ** min(self._failures - 1, 10))
+            pause = min(LONGEST_PAUSE_S, grown) * random.uniform(0.8, 1.2)
+            _LOG.warning("%s: %s; again in %.1f s from the offset committed", self.name, _text(error), pause)
+            return pause
+        except BaseException:
+            self.close()
+            raise
+        if self._failures:
+            _LOG.info("%s: goes on after %d failures", self.name, self._failures)
+            self._failures = 0
+        return pause
+
+    def take_counts(self) -> dict[str, int]:
+        """Counts since the last call."""
+        taken = dict(self.counts)
+        self.counts.clear()
+        return taken
+
+
+def offset_of(message: Message) -> int:
+    """Offset of a record that was read; the client's type leaves room for one that was not written yet."""
+    offset = message.offset()
+    assert offset is not None
+    return offset
+
+
+def _text(error: BaseException) -> str:
+    if isinstance(error, KafkaException):
+        return f"Kafka: {error.args[0].str()}"
+    return str(error).strip().replace("\n", " ")
