@@ -1,0 +1,1 @@
+"""The load generator: drives a job with real traffic through Kafka and checks everything that comes back."""

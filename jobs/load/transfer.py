@@ -1,0 +1,275 @@
+"""Drives the transfer job through Kafka as payer and payee of every transfer, and checks each outcome.
+
+One thread does it all: send what is due, take what has come, answer. It shares its machine with the system it measures,
+so bytes come from templates and of each notification only the members that are checked are parsed.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+
+from florin_io import endpoints
+from jobs.load.config import Config, hints
+from jobs.load.meter import Meter, Progress
+from jobs.load.report import Report
+from jobs.load.wire import Listener, Sender, partitions_of
+from transforms.load.checker import Checker, Flow
+from transforms.load.messages import PairTemplates
+from transforms.load.notes import Note, NoteError, decode_error, decode_note, decode_outcome, decode_posted
+from transforms.load.pacing import Pacer
+from transforms.load.plan import Plan, Traffic, make_pool
+from transforms.load.scenarios import NOBODY, PAID, PAYEE, PAYER, POSTED, Scenario
+from transforms.transfers.routing import partition_of
+from transforms.transfers.timestamps import Clock
+from transforms.transfers.topics import Topics
+
+_POLL_S = 0.002
+_SLICE = 500
+_TAKE = 5_000
+_INTERRUPT_DRAIN_S = 5.0
+
+
+def run(
+    config: Config, progress: Callable[[Progress], None] | None = None, stop: threading.Event | None = None
+) -> Report:
+    """Send the traffic, check everything that comes back, and report.
+
+    `progress` is called once a second; setting `stop` ends the sending early and waits a few seconds for what is in
+    flight. Raises KafkaUnreachable, TopicMissing, KafkaException, or ValueError for a configuration that cannot be.
+    """
+    player = _Player(config)
+    try:
+        return player.play(progress, stop or threading.Event())
+    finally:
+        player.close()
+
+
+class _Player:
+    """Payer and payee of all transfers of one run."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        topics = Topics(config.topic_prefix)
+        bootstrap = endpoints.resolve(kafka=config.kafka).kafka
+        direct = config.via == "log"
+        self.prepares, self.answers = (topics.log, topics.log) if direct else (topics.prepare, topics.fulfil)
+        counts = partitions_of(bootstrap, sorted({self.prepares, self.answers, topics.notifications}))
+        self.partitions = counts[self.prepares]
+        self.seed = random.SystemRandom().getrandbits(48) if config.seed is None else config.seed
+        traffic = Traffic(config.dfsps, config.mix, config.skew, config.drift)
+        self.plan = Plan(self.seed, traffic)
+        self._looked_up = Plan(self.seed, traffic)
+        self.pool = make_pool(self.seed)
+        self.sent = 0
+        self.checker = Checker(self._finished_scenario, loose=not direct)
+        self.meter = Meter(config.warmup_s)
+        self.clock = Clock()
+        self._pairs: dict[tuple[str, str], PairTemplates] = {}
+        self._partition: dict[str, int] = {}
+        self.listener = Listener(bootstrap, topics.notifications, counts[topics.notifications])
+        self.sender = Sender(bootstrap, self.checker.undelivered)
+
+    def close(self) -> None:
+        self.listener.close()
+
+    def play(self, progress: Callable[[Progress], None] | None, stop: threading.Event) -> Report:
+        cpu = time.process_time()
+        self._send_all(progress, stop)
+        self._drain(progress, stop)
+        interrupted = stop.is_set()
+        self.sender.flush(5)
+        cpu = time.process_time() - cpu
+        left = self.checker.close(missing_is_wrong=not interrupted)
+        return self._report(left, cpu, interrupted)
+
+    def _send_all(self, progress: Callable[[Progress], None] | None, stop: threading.Event) -> None:
+        """Send until the duration or count is reached, or `stop` is set."""
+        config = self.config
+        limit = config.limit()
+        flows = self.checker.flows
+        self.meter.start()
+        started = time.monotonic()
+        pacer = Pacer(config.rate, started)
+        end = started + config.duration_s if config.duration_s is not None else float("inf")
+        while (now := time.monotonic()) < end and (config.count is None or self.sent < config.count):
+            if stop.is_set():
+                break
+            room = limit - len(flows)
+            if config.count is not None:
+                room = min(room, config.count - self.sent)
+            due = pacer.due(now, min(max(room, 0), _SLICE))
+            if due:
+                self._prepare(due)
+            elif config.rate and room <= 0:
+                self.meter.held_back(now)
+            self._take()
+            self.meter.roll(progress, self.sent, self.checker)
+        self.meter.skipped = pacer.skipped
+
+    def _drain(self, progress: Callable[[Progress], None] | None, stop: threading.Event) -> None:
+        """Wait for what is in flight, until nothing has come for the grace period past the last expiry."""
+        self.meter.sending_ended()
+        stopped_sending = time.monotonic()
+        quiet_from = stopped_sending + self.config.timeout_s
+        while self.checker.flows:
+            now = time.monotonic()
+            if self._take():
+                quiet_from = max(quiet_from, now)
+            if now - quiet_from > self.config.grace_s or (stop.is_set() and now - stopped_sending > _INTERRUPT_DRAIN_S):
+                return
+            self.meter.roll(progress, self.sent, self.checker)
+        # A notification too many would come with or right behind the last one.
+        until = time.monotonic() + 0.3
+        while time.monotonic() < until:
+            self._take()
+
+    def _prepare(self, count: int) -> None:
+        """Send the prepares of the next `count` transfers."""
+        config, plan, pool = self.config, self.plan, self.pool
+        now_ms = time.time_ns() // 1_000_000
+        at = self.clock.iso(now_ms).encode()
+        late = self.clock.iso(now_ms + int(config.expiration_s * 1000)).encode()
+        soon = self.clock.iso(now_ms + int(config.timeout_s * 1000)).encode()
+        names, scenarios, start = config.dfsps, plan.scenarios, self.checker.start
+        for number in range(self.sent, self.sent + count):
+            scenario_number, payer_number, payee_number, entry_number = plan.row(number)
+            scenario = scenarios[scenario_number]
+            payer, payee = scenario.payer or names[payer_number], names[payee_number]
+            id = plan.transfer_id(number)
+            expiration = soon if scenario.expires else late
+            start(id, Flow(number, scenario, payer, payee, entry_number, now_ms, expiration))
+            entry = pool[entry_number]
+            templates, place, key = self._route(payer, payee, number)
+            wire_id = id.encode()
+            self.sender.send(self.prepares, templates.prepare(wire_id, entry, entry.amount, at, expiration), key, place)
+            for copy in scenario.copies:
+                amount = entry.changed if copy == "changed" else entry.amount
+                self.sender.send(self.prepares, templates.prepare(wire_id, entry, amount, at, expiration), key, place)
+        self.sent += count
+
+    def _route(self, payer: str, payee: str, number: int) -> tuple[PairTemplates, int, bytes | None]:
+        """Templates, partition and key of a message of a transfer."""
+        pair = self._pairs.get((payer, payee))
+        if pair is None:
+            pair = self._pairs[payer, payee] = PairTemplates(payer, payee, self.config.currency)
+        if self.config.via == "mojaloop":
+            return pair, number % self.partitions, None
+        place = self._partition.get(payer)
+        if place is None:
+            place = self._partition[payer] = partition_of(payer, self.partitions)
+        return pair, place, payer.encode()
+
+    def _take(self) -> int:
+        """Check and answer what has come; returns how many notifications that was."""
+        values = self.listener.poll(_TAKE, _POLL_S)
+        self.sender.poll(0)
+        if values:
+            now_ms = time.time_ns() // 1_000_000
+            self.meter.arrived(time.monotonic())
+            for value in values:
+                self._note(value, now_ms)
+        return len(values)
+
+    def _note(self, value: bytes, now_ms: int) -> None:
+        """One notification: hold it against what is expected, measure, answer."""
+        fulfilment = ""
+        try:
+            note = decode_note(value)
+            id, method = note.id, note.metadata.http.method
+            if method == "POST":
+                code = ""
+            elif method == "PUT error":
+                code = decode_error(note.content.payload).errorInformation.errorCode
+            else:
+                outcome = decode_outcome(note.content.payload)
+                code, fulfilment = outcome.transferState, outcome.fulfilment
+        except NoteError as error:
+            self.checker.undelivered(f"notification that cannot be read ({error}): {value[:200]!r}")
+            return
+        checker = self.checker
+        flow = checker.flows.get(id)
+        if flow is None:
+            checker.stray(id, note.to, method, code)
+            return
+        checker.notifications[method, code] += 1
+        token = (PAYEE if note.to == flow.payee else PAYER if note.to == flow.payer else NOBODY, method, code)
+        if flow.appended_ms == 0:
+            flow.appended_ms = self.clock.parse_ms(note.metadata.event.createdAt) or now_ms
+        if method == "PUT" and fulfilment != self.pool[flow.entry].fulfilment_text:
+            checker.wrong_content(id, flow, "the PUT holds another fulfilment than the payee sent")
+        repeat = flow.scenario.again and not flow.seen & flow.scenario.bits[PAID][0]
+        if not checker.observe(id, flow, token):
+            return
+        if token == POSTED:
+            self._posted(id, flow, note, now_ms)
+        elif token == PAID:
+            self.meter.committed(now_ms - flow.appended_ms)
+            if repeat:
+                self._repeat(id, flow)
+
+    def _posted(self, id: str, flow: Flow, note: Note, now_ms: int) -> None:
+        """The payee sees the transfer: measure, check what it says, and send what the scenario has the payee send."""
+        self.meter.posted(now_ms - flow.appended_ms)
+        entry = self.pool[flow.entry]
+        try:
+            posted = decode_posted(note.content.payload)
+        except NoteError as error:
+            self.checker.wrong_content(id, flow, f"the POST has no readable prepare: {error}")
+            return
+        if posted.condition != entry.condition_text or posted.amount.amount != entry.amount_text:
+            self.checker.wrong_content(id, flow, "the POST holds another amount or condition than the payer sent")
+        if not flow.scenario.answers:
+            return
+        templates, place, key = self._route(flow.payer, flow.payee, flow.number)
+        at = self.clock.iso(now_ms).encode()
+        for kind in flow.scenario.answers:
+            self.sender.send(self.answers, templates.answer(kind, id.encode(), entry, at), key, place)
+
+    def _repeat(self, id: str, flow: Flow) -> None:
+        """Send the prepare once more, as it was."""
+        templates, place, key = self._route(flow.payer, flow.payee, flow.number)
+        entry = self.pool[flow.entry]
+        at = self.clock.iso(flow.sent_ms).encode()
+        self.sender.send(
+            self.prepares, templates.prepare(id.encode(), entry, entry.amount, at, flow.expiration), key, place
+        )
+
+    def _finished_scenario(self, id: str) -> Scenario | None:
+        """The scenario of a transfer this run has sent, None of any other."""
+        number = self.plan.number_of(id)
+        if number is None or number >= self.sent:
+            return None
+        return self._looked_up.scenarios[self._looked_up.row(number)[0]]
+
+    def _report(self, left: int, cpu_s: float, interrupted: bool) -> Report:
+        checker, meter = self.checker, self.meter
+        meter.finish(self.sent, checker.completed)
+        return Report(
+            seed=self.seed,
+            via=self.config.via,
+            rate=self.config.rate,
+            seconds=round(meter.sending_s, 3),
+            sent=self.sent,
+            completed=checker.completed,
+            per_s=round(meter.per_s(), 1),
+            outcomes={name: asdict(tally) for name, tally in sorted(checker.tallies.items())},
+            notifications={" ".join(key).rstrip(): n for key, n in sorted(checker.notifications.items())},
+            reserved=meter.reserved.summary(),
+            committed=meter.committed_latency.summary(),
+            mismatches=checker.mismatches,
+            missing=0 if interrupted else left,
+            left_in_flight=left,
+            foreign=checker.foreign,
+            skipped=meter.skipped,
+            held_back_s=round(meter.held_back_s, 1),
+            longest_silence_s=round(meter.longest_silence_s, 3),
+            cpu_us_per_transfer=round(cpu_s * 1e6 / max(1, checker.completed), 1),
+            interrupted=interrupted,
+            examples=checker.examples,
+            hints=hints(self.config, checker),
+            timeline=meter.timeline,
+        )
