@@ -226,10 +226,13 @@ def savepoint(job: str | None, for_upgrade: bool, listing: bool) -> None:
 
 def _pause(name: str) -> None:
     """Every shard stops at a control record of its log, so that the next version goes on from there."""
-    from florin_io.control import pause_and_wait
+    from florin_io.control import NotPaused, pause_and_wait
 
     record = records.load(name)
-    pause_and_wait(record.kafka, record.log_topic, record.partitions, record.group)
+    try:
+        pause_and_wait(record.kafka, record.log_topic, record.partitions, record.group)
+    except NotPaused as error:
+        raise StackError(f"{error}. No savepoint was made; the job goes on.") from error
 
 
 def _list_savepoints(job: str | None) -> None:

@@ -121,7 +121,7 @@ def flink_config(config: StackConfig) -> str:
         "heartbeat.interval": 1000,
         "heartbeat.timeout": 12000,
         "heartbeat.rpc-failure-threshold": 2,
-        # A standalone cluster refuses slots it lacks at once: while a TaskManager starts, a restart is tried each second.
+        # A standalone cluster refuses slots it lacks at once: a restart is tried each second until the slots are back.
         "restart-strategy.type": "fixed-delay",
         "restart-strategy.fixed-delay.attempts": 2147483647,
         "restart-strategy.fixed-delay.delay": "1 s",

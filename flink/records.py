@@ -29,8 +29,6 @@ class JobRecord:
     partitions: int = 0
     group: str = ""
     kafka: str = ""
-    group: str = ""
-    kafka: str = ""
     core_version: int = 0
     job_id: str = ""
     flink: str = ""

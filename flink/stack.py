@@ -143,11 +143,15 @@ def _kafka_answers(config: StackConfig) -> bool:
     if not _listens(config.kafka):
         return False
     try:
-        settings: dict[str, Any] = {"bootstrap.servers": config.kafka_address, "log_level": 0}
-        client = AdminClient({**settings, "error_cb": lambda _: None})
+        settings: dict[str, Any] = {"bootstrap.servers": config.kafka_address, "log_level": 0, "error_cb": _ignore}
+        client = AdminClient(settings)
         return bool(client.list_topics(timeout=2).brokers)
     except KafkaException:
         return False
+
+
+def _ignore(_: object) -> None:
+    """Of a Kafka client that asks whether Kafka answers, errors are no news."""
 
 
 def _postgres_answers(config: StackConfig) -> bool:

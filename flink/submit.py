@@ -27,7 +27,7 @@ from florin_io import endpoints
 MAX_PARALLELISM = 128
 CHECKPOINT_MS = 15_000
 STATE_CACHE_MB = 200
-RUNNING_S = 120
+RUNNING_S = 300
 SLOTS_S = 15
 # A job that failed this often before it ran once will not run.
 TRIES = 3

@@ -1,0 +1,271 @@
+"""The local stack and submission, for real: up, status, submit, kill -9, savepoint, restore, rescale, down."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from flink.rest import FlinkRest
+
+pytestmark = pytest.mark.cluster
+JOB = Path(__file__).with_name("trivial_job.py")
+BASE = 27081
+# Outputs must flow again this soon after a TaskManager is killed.
+RECOVERY_S = 30
+
+
+class Stack:
+    """One run folder and the commands on it."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.env = {**os.environ, "FLORIN_HOME": str(home)}
+        for name in ("FLORIN_FLINK", "FLORIN_KAFKA", "FLORIN_POSTGRES"):
+            self.env.pop(name, None)
+
+    def run(self, *command: str, expect: int = 0) -> str:
+        done = subprocess.run(
+            [sys.executable, *command], env=self.env, cwd=self.home.parent, capture_output=True, text=True, timeout=240
+        )
+        assert done.returncode == expect, f"{command}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
+    def flink(self, *command: str, expect: int = 0) -> str:
+        return self.run("-m", "flink", *command, expect=expect)
+
+    def up(self, base: int = BASE, expect: int = 0) -> str:
+        return self.flink("up", "--port-base", str(base), "-n", "2", expect=expect)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        return dict(json.loads((self.home / "stack.json").read_text()))
+
+    def pid(self, name: str) -> int:
+        return int(self.state["pids"][name]["pid"])
+
+    def rest(self) -> FlinkRest:
+        return FlinkRest(self.state["flink"])
+
+    def ticks(self) -> int:
+        """What the trivial job has counted since it was submitted."""
+        with self.rest() as rest:
+            job = rest.require("trivial")
+            found = [
+                entry
+                for vertex in rest.job(job["jid"])["vertices"]
+                for entry in rest.get(f"/jobs/{job['jid']}/vertices/{vertex['id']}/subtasks/metrics")
+                if entry["id"].endswith("ticks")
+            ]
+            return len(found) and sum(
+                int(float(value))
+                for vertex in rest.job(job["jid"])["vertices"]
+                for value in rest.metrics(
+                    f"/jobs/{job['jid']}/vertices/{vertex['id']}/subtasks/metrics", [entry["id"] for entry in found]
+                ).values()
+            )
+
+
+def eventually(what: str, question: Callable[[], bool], seconds: float) -> float:
+    """How long it took."""
+    began = time.monotonic()
+    while not question():
+        assert time.monotonic() - began < seconds, f"{what}: not within {seconds} s"
+        time.sleep(0.2)
+    return time.monotonic() - began
+
+
+def gone(pids: list[int]) -> bool:
+    return not [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
+
+
+def family(pid: int) -> list[int]:
+    process = psutil.Process(pid)
+    return [pid, *(child.pid for child in process.children(recursive=True))]
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    made = Stack(tmp_path_factory.mktemp("stack") / "home")
+    made.up()
+    yield made
+    made.flink("down", "--delete")
+
+
+def test_up_again_says_already_running_and_shows_the_web_ui_first(stack: Stack) -> None:
+    lines = stack.up().splitlines()
+    assert lines[0].startswith("already running")
+    assert lines[1].split() == ["Flink", "web", "UI", f"http://127.0.0.1:{BASE}"]
+
+
+def test_status_shows_every_process_answering(stack: Stack) -> None:
+    told = stack.flink("status")
+    assert "slots: 2 free of 2" in told
+    for name in ("jobmanager", "kafka", "postgres", "metrics"):
+        [line] = [line for line in told.splitlines() if line.startswith(name)]
+        assert line.split()[-1] == "yes"
+
+
+def test_everything_listens_on_loopback_only(stack: Stack) -> None:
+    pids = set(family(stack.state["supervisor"]["pid"]))
+    links = [link for link in psutil.net_connections("inet") if link.pid in pids and link.status == "LISTEN"]
+    assert len(links) >= 8
+    assert {link.laddr.ip for link in links} <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
+
+
+def test_flink_metrics_are_at_the_prometheus_address(stack: Stack) -> None:
+    import httpx
+
+    def pushed() -> bool:
+        page = httpx.get(stack.state["prometheus"], trust_env=False).text
+        return 'flink_jobmanager_numRegisteredTaskManagers{process="jobmanager"' in page and "taskmanager-2" in page
+
+    eventually("metrics of all processes", pushed, 20)
+
+
+def test_a_second_stack_on_the_same_ports_names_the_owner(stack: Stack, tmp_path: Path) -> None:
+    other = Stack(tmp_path / "other")
+    told = other.up(expect=1)
+    assert f"is taken by pid {stack.pid('kafka')}" in told
+    assert "--kafka-port PORT" in told
+    assert other.flink("status", expect=3).startswith("not running")
+
+
+def test_a_job_submits_counts_and_survives_kill_9_of_taskmanager_and_worker(stack: Stack) -> None:
+    job_id, seconds = stack.run(str(JOB)).split()[-2:]
+    print(f"submitted in {seconds} s")
+    with stack.rest() as rest:
+        assert rest.require("trivial")["jid"] == job_id
+    eventually("ticks", lambda: stack.ticks() > 20, 30)
+    assert "runs already" in stack.run(str(JOB), expect=1)
+
+    victims = family(stack.pid("taskmanager-1"))
+    assert len(victims) >= 3, "the TaskManager, the watcher and the worker"
+    os.kill(victims[0], signal.SIGKILL)
+    eventually("workers die with their TaskManager", lambda: gone(victims), 3)
+    took = eventually("recovery", lambda: is_down(stack), 15) + eventually("recovery", lambda: is_up(stack), 60)
+    print(f"running again {took:.1f} s after kill -9 of a TaskManager")
+    assert took < RECOVERY_S
+
+    worker = next(
+        pid for pid in family(stack.pid("taskmanager-2")) if "--florin-worker" in psutil.Process(pid).cmdline()
+    )
+    os.kill(worker, signal.SIGKILL)
+    took = eventually("failure noticed", lambda: is_down(stack), 15) + eventually("recovery", lambda: is_up(stack), 60)
+    print(f"running again {took:.1f} s after kill -9 of a worker")
+    assert took < RECOVERY_S
+
+
+def is_up(stack: Stack) -> bool:
+    with stack.rest() as rest:
+        job = rest.job(rest.require("trivial")["jid"])
+        return job["state"] == "RUNNING" and {vertex["status"] for vertex in job["vertices"]} == {"RUNNING"}
+
+
+def is_down(stack: Stack) -> bool:
+    return not is_up(stack)
+
+
+def test_savepoint_list_restore_and_rescale_by_name(stack: Stack) -> None:
+    workers = [pid for pid in family(stack.state["supervisor"]["pid"]) if is_worker(pid)]
+    told = stack.flink("savepoint", "trivial")
+    assert "trivial stopped after" in told
+    eventually("workers end with their job", lambda: gone(workers), 10)
+    assert "No job 'trivial' runs" in stack.flink("savepoint", "trivial", expect=1)
+    assert "trivial" in stack.flink("savepoint", "--list")
+    stack.flink("restore", "latest", "--parallelism", "1")
+    with stack.rest() as rest:
+        job = rest.require("trivial")
+        assert rest.checkpoints(job["jid"])["latest"]["restored"]["is_savepoint"]
+        assert {vertex["parallelism"] for vertex in rest.job(job["jid"])["vertices"]} == {1}
+    stack.flink("rescale", "trivial", "3")
+    with stack.rest() as rest:
+        assert rest.overview()["slots-total"] == 3
+        job = rest.require("trivial")
+        assert {vertex["parallelism"] for vertex in rest.job(job["jid"])["vertices"]} == {3}
+        rest.cancel(job["jid"])
+    stack.flink("taskmanagers", "2")
+
+
+def is_worker(pid: int) -> bool:
+    try:
+        return "--florin-worker" in psutil.Process(pid).cmdline()
+    except psutil.Error:
+        return False
+
+
+def test_a_job_that_fails_at_start_tells_its_python_traceback_and_is_cancelled(stack: Stack) -> None:
+    told = stack.run(str(JOB), "--fail", expect=1)
+    assert "ValueError: this job was told to fail" in told
+    with stack.rest() as rest:
+        assert rest.find("trivial") is None
+
+
+def test_too_few_slots_is_a_clear_error(stack: Stack) -> None:
+    told = stack.run(str(JOB), "--parallelism", "5", expect=1)
+    assert "needs 5 slots; 2 of 2 are free" in told
+    assert "python -m flink taskmanagers 5" in told
+
+
+def test_kafka_and_postgres_come_back_after_kill_9_with_their_data(stack: Stack) -> None:
+    import psycopg
+    from confluent_kafka.admin import AdminClient, NewTopic
+
+    with psycopg.connect(stack.state["postgres"]) as connection:
+        connection.execute("create table kept (x int); insert into kept values (7)")
+    admin = AdminClient({"bootstrap.servers": stack.state["kafka"], "log_level": 0})
+    admin.create_topics([NewTopic("kept", 2)])["kept"].result(30)
+    for name in ("kafka", "postgres"):
+        os.kill(stack.pid(name), signal.SIGKILL)
+
+    def back() -> bool:
+        told = stack.flink("status")
+        return all(line.split()[-1] == "yes" for line in told.splitlines() if line.startswith(("kafka", "postgres")))
+
+    time.sleep(1)
+    eventually("both answer", back, 60)
+    with psycopg.connect(stack.state["postgres"]) as connection:
+        assert connection.execute("select x from kept").fetchall() == [(7,)]
+    assert len(admin.list_topics(timeout=30).topics["kept"].partitions) == 2
+
+
+def test_up_after_kill_9_of_the_supervisor_starts_clean(stack: Stack) -> None:
+    everything = family(stack.state["supervisor"]["pid"])
+    os.kill(everything[0], signal.SIGKILL)
+    eventually("all children die with the supervisor", lambda: gone(everything), 30)
+    stack.flink("status", expect=3)
+    assert "up after" in stack.up()
+
+
+def test_down_stops_everything_and_frees_the_ports(stack: Stack) -> None:
+    everything = family(stack.state["supervisor"]["pid"])
+    assert stack.flink("down").startswith("stopped")
+    assert gone(everything)
+    for port in range(BASE, BASE + 4):
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", port)) != 0
+    assert (stack.home / "savepoints").exists()
+    assert stack.flink("down").startswith("was not running")
+
+
+def test_ctrl_c_during_up_leaves_nothing_half_alive(tmp_path: Path) -> None:
+    half = Stack(tmp_path / "half")
+    command = [sys.executable, "-m", "flink", "up", "--port-base", str(BASE + 10), "-n", "1"]
+    starting = subprocess.Popen(command, env=half.env, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    eventually("the supervisor", (half.home / "stack.json").exists, 60)
+    eventually("some children", lambda: len(half.state["pids"]) >= 2, 60)
+    everything = family(half.state["supervisor"]["pid"])
+    starting.send_signal(signal.SIGINT)
+    assert starting.wait(60) != 0
+    assert gone(everything)
+    half.flink("status", expect=3)

@@ -1,0 +1,89 @@
+"""Options filled in for Flink, and what a user is told of a job that fails."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import apache_beam as beam
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from flink import submit
+from flink.errors import StackError
+from flink.records import JobRecord
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FLORIN_HOME", str(tmp_path))
+    for name in ("FLORIN_FLINK", "FLORIN_WORKER"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def test_what_is_not_given_is_filled_in() -> None:
+    options = submit.flink_defaults([], "transfer", 2)
+    assert {
+        "--runner=FlinkRunner",
+        "--parallelism=2",
+        "--max_parallelism=128",
+        "--checkpointing_interval=15000",
+        "--max_bundle_size=1",
+        "--max_bundle_time_mills=20",
+        "--finish_bundle_before_checkpointing",
+        "--streaming",
+    } <= set(options)
+
+
+@pytest.mark.parametrize("given", [["--checkpointing_interval=30000"], ["--checkpointing_interval", "30000"]])
+def test_what_is_given_stays(given: list[str]) -> None:
+    options = submit.flink_defaults(given, "transfer", 2)
+    assert [part for part in options if part.startswith("--checkpointing_interval")] == given[:1]
+
+
+def test_the_worker_command_is_a_script_of_this_interpreter(home: Path) -> None:
+    script = Path(submit.worker_command())
+    assert os.access(script, os.X_OK)
+    assert submit.worker_command() == str(script)
+    assert script.is_relative_to(home)
+
+
+def test_another_worker_command_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLORIN_WORKER", "/opt/florin/worker")
+    options = submit.flink_defaults([], "transfer", 2)
+    [config] = [part.split("=", 1)[1] for part in options if part.startswith("--environment_config=")]
+    assert json.loads(config) == {"command": "/opt/florin/worker"}
+
+
+def test_no_cluster_names_address_its_origin_and_the_command_that_starts_one() -> None:
+    with pytest.raises(StackError) as error:
+        submit.find_cluster("127.0.0.1:9")
+    assert "No Flink answers at 127.0.0.1:9 (address from: option)" in str(error.value)
+    assert "python -m flink up" in str(error.value)
+
+
+def test_submitting_without_a_cluster_fails_before_anything_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flink.jars.fetch", lambda: 0)
+    pipeline = beam.Pipeline(options=PipelineOptions(submit.flink_defaults([], "transfer", 2)))
+    with pytest.raises(StackError, match="No Flink answers"):
+        submit.submit(pipeline, JobRecord("transfer", 2), flink="127.0.0.1:9")
+
+
+def test_of_a_failed_job_the_python_traceback_is_told() -> None:
+    java = "java.lang.RuntimeException: Failed to finish remote bundle\n\tat a.b.C(C.java:1)\nCaused by: java.lang.NullPointer"
+    python = (
+        "java.lang.RuntimeException: Error received from SDK harness: Traceback (most recent call last):\n"
+        '  File "shards.py", line 1, in process\nValueError: partition 3\n\n\tat org.apache.beam.X(X.java:1)\nCaused by: y'
+    )
+    told = submit.cause([java, python])
+    assert told.splitlines()[0] == "Traceback (most recent call last):"
+    assert told.splitlines()[-1] == "ValueError: partition 3"
+    assert (
+        submit.cause([java])
+        == "java.lang.RuntimeException: Failed to finish remote bundle\nCaused by: java.lang.NullPointer"
+    )
+    assert "logs jobmanager" in submit.cause([])
