@@ -20,13 +20,13 @@ from functools import partial
 import apache_beam as beam
 from apache_beam.io.flink.flink_streaming_impulse_source import FlinkStreamingImpulseSource
 from confluent_kafka import TopicCollection
+from rich.console import Console
+from rich.text import Text
+
 from florin_io import endpoints
 from florin_io.kafka.client import admin
 from florin_io.kafka.log import LogReader
 from florin_io.postgres import Database, PostgresUnreachable, checked_option, patiently, without_password
-from rich.console import Console
-from rich.text import Text
-
 from jobs import launch
 from jobs.transfer import MOJALOOP_PARTITIONS, group_of, topic_specs
 from transforms.read_model import schema
@@ -135,8 +135,8 @@ def rebuild(argv: Sequence[str]) -> int:
     """`rebuild`: drop the tables and make them empty; a running job fills them again from the first event."""
     made = argparse.ArgumentParser(
         prog="python -m jobs.read_model rebuild",
-        description="Drop the read model's tables and make them empty. A running job fills them again from the first event on, "
-        "a stopped one when it starts. Nothing is lost: everything in them comes from transfer-events.",
+        description="Drop the read model's tables and make them empty. A running job fills them again from the first "
+        "event on, a stopped one when it starts. Nothing is lost: everything in them comes from transfer-events.",
     )
     _postgres_options(made)
     made.add_argument("--yes", action="store_true", help="required: yes, drop them")

@@ -51,20 +51,21 @@ def without_password(url: str) -> str:
 
 
 def checked_option(url: str) -> str:
-    """An address given as an option, as a conninfo. Raises PostgresAddressError if it holds a password or cannot be read.
+    """An address given as an option, as a conninfo. Raises PostgresAddressError if it holds a password or is none.
 
     Options are seen in process lists, in Flink's web UI and in savepoints.
     """
     if _parameters(url).get("password"):
         raise PostgresAddressError(
-            "the PostgreSQL address holds a password, and options are visible to others; leave it out of the option and put it "
-            f"into the environment of the workers (PGPASSWORD, or the whole address in {ENVIRONMENT}) or into ~/.pgpass"
+            "the PostgreSQL address holds a password, and options are visible to others; leave it out of the "
+            f"option and put it into the environment of the workers (PGPASSWORD, or the whole address in {ENVIRONMENT}) or into "
+            "~/.pgpass"
         )
     return without_password(url)
 
 
 def with_secret(conninfo: str) -> str:
-    """The address completed, in the process that connects, with the password of FLORIN_POSTGRES if that means the same server.
+    """The address with the password of this process's FLORIN_POSTGRES, if that means the same server.
 
     Without one, libpq looks at PGPASSWORD and the password file by itself.
     """
@@ -114,8 +115,8 @@ class Database:
             )
         except psycopg.OperationalError as error:
             raise PostgresUnreachable(
-                f"no PostgreSQL answers at {without_password(self.conninfo)} ({_first_line(error)}); start the local stack with "
-                f"`python -m flink up`, or name yours with --postgres or {ENVIRONMENT}"
+                f"no PostgreSQL answers at {without_password(self.conninfo)} ({_first_line(error)}); start the local "
+                f"stack with `python -m flink up`, or name yours with --postgres or {ENVIRONMENT}"
             ) from error
 
 
@@ -175,12 +176,12 @@ def _refuse_newer(guard: Connection, database: Database, known: set[str]) -> Non
     applied = {row[0] for row in guard.execute("SELECT migration_id FROM _yoyo_migration")}
     if unknown := sorted(applied - known):
         raise SchemaError(
-            f"{database}: has changes that this program does not know ({', '.join(unknown)}): it was made by a newer version; "
-            "run that version, or give --schema another name and build the tables anew there"
+            f"{database}: has changes that this program does not know ({', '.join(unknown)}): it was made by a newer "
+            "version; run that version, or give --schema another name and build the tables anew there"
         )
 
 
-class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]
+class _Backend(PostgresqlPsycopgBackend):
     """yoyo's own backend over a connection of ours, so that passwords and errors have one way.
 
     A migration and the mark that it was applied are one transaction: yoyo alone takes another connection for the steps.

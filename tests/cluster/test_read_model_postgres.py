@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
 from florin_io.postgres import (
     Database,
     PostgresAddressError,
@@ -24,20 +25,26 @@ from florin_io.postgres import (
     with_secret,
     without_password,
 )
+from tests.cluster.pg_fixture import LocalPostgres, database, postgres  # noqa: F401
+from tests.unit.read_model.maker import Maker, traffic
 from transforms.read_model import schema
 from transforms.read_model.projection import Record
 from transforms.read_model.reader import ReadModel
 from transforms.read_model.writer import OffsetMoved, ReadModelWriter
 
-from tests.cluster.pg_fixture import LocalPostgres, database, postgres  # noqa: F401
-from tests.unit.read_model.maker import Maker, traffic
-
+pytestmark = pytest.mark.cluster
 TOPIC = "transfer-events"
 TABLES = {
-    "account": "account", "participant": "id", "transfer": "transfer_id, partition", "funds_movement": "account, transfer_id",
-    "position_change": "partition, event_offset", "command_result": "partition, event_offset", "shard_journal": "account",
-    "chain_break": "partition, event_offset", "applied_offset": "partition",
-}  # fmt: skip
+    "account": "account",
+    "participant": "id",
+    "transfer": "transfer_id, partition",
+    "funds_movement": "account, transfer_id",
+    "position_change": "partition, event_offset",
+    "command_result": "partition, event_offset",
+    "shard_journal": "account",
+    "chain_break": "partition, event_offset",
+    "applied_offset": "partition",
+}
 _CHANGES_BY_ITSELF = {"applied_offset": "topic, partition, next_offset, last_at"}
 
 
@@ -67,7 +74,11 @@ def some_events(transfers: int = 60) -> list[Record]:
     list(traffic(maker, transfers))
     maker.reserve("late", "dfsp1", "dfsp2", "12.3456")
     maker.release("late", "dfsp1", "12.3456")
-    maker.event("shard/0", "invalid", transferId="bad", state="INVALID", code="3100", payer="dfsp1", payee="x", amount="a")
+    # An old copy of its prepare, long after: INVALID by itself, and no change of the finished transfer.
+    maker.event("shard/0", "invalid", transferId="late", state="INVALID", code="3100", payer="dfsp1")
+    maker.event(
+        "shard/0", "invalid", transferId="bad", state="INVALID", code="3100", payer="dfsp1", payee="x", amount="a"
+    )
     return maker.records
 
 
@@ -89,23 +100,37 @@ def test_what_the_tables_say(database: Database) -> None:  # noqa: F811
         assert [(row["id"], row["active"], row["accounts"]) for row in model.participants()] == [("dfsp1", True, 1)]
         assert [(row["currency"], row["position"], row["reserved"]) for row in model.totals()] == [("USD", 0, 0)]
         (account,) = model.positions("dfsp1")
-        assert (account["cover"], account["ndc"], account["ndc_used_percent"], account["active"]) == (1000, 500, 0, True)
+        assert (account["cover"], account["ndc"], account["ndc_used_percent"], account["active"]) == (
+            1000,
+            500,
+            0,
+            True,
+        )
         (late,) = model.find_transfer("late")
-        assert (late["state"], late["code"], late["amount"], late["payee"]) == ("ABORTED", "3303", Decimal("12.3456"), "dfsp2")
-        assert [row["state"] for row in model.state_changes("late")] == ["RESERVED", "ABORTED"]
-        assert model.find_transfer("bad")[0]["amount"] is None and model.find_transfer("unknown") == []
+        assert (late["state"], late["code"], late["amount"], late["payee"]) == (
+            "ABORTED",
+            "3303",
+            Decimal("12.3456"),
+            "dfsp2",
+        )
+        assert [row["state"] for row in model.state_changes("late")] == ["RESERVED", "ABORTED", "INVALID"]
+        assert model.find_transfer("bad")[0]["amount"] is None
+        assert model.find_transfer("unknown") == []
         day = late["created_at"].date()
         assert {row["transfer_id"] for row in model.find_transfers("dfsp1", day, "ABORTED")} == {"late"}
         found = model.find_transfers("dfsp2", day, limit=5)
-        assert len(found) == 5 and found == sorted(found, key=lambda row: row["created_at"], reverse=True)
+        assert len(found) == 5
+        assert found == sorted(found, key=lambda row: row["created_at"], reverse=True)
         assert model.find_transfers(day=day.replace(year=2020)) == []
         assert model.counts_by_state() == {"COMMITTED": 60, "ABORTED": 1, "INVALID": 1}
         newest = [row["seq"] for row in model.position_changes("dfsp1/USD", 3)]
         assert newest == [account["last_seq"] - back for back in range(3)]
-        assert model.command_results("c1") and model.funds_movements("dfsp1")[0]["amount"] == 1000
+        assert model.command_results("c1")
+        assert model.funds_movements("dfsp1")[0]["amount"] == 1000
         assert model.faults() == {"chain_breaks": 0, "dead_letters": 0}
         last = some_events()[-1][0]
-        assert model.offsets() == {0: last + 1} and model.lag([last + 3, 7]) == [2, 7]
+        assert model.offsets() == {0: last + 1}
+        assert model.lag([last + 3, 7]) == [2, 7]
 
 
 def test_a_transfer_that_spans_batches_keeps_terms_and_outcome(database: Database) -> None:  # noqa: F811
@@ -117,7 +142,8 @@ def test_a_transfer_that_spans_batches_keeps_terms_and_outcome(database: Databas
     with ReadModel(database) as model:
         (row,) = model.find_transfer("t1")
         assert (row["state"], row["payee"], row["amount"]) == ("COMMITTED", "dfsp2", 10)
-        assert row["expiration"] is not None and row["created_at"] < row["updated_at"]
+        assert row["expiration"] is not None
+        assert row["created_at"] < row["updated_at"]
 
 
 def test_a_second_writer_cannot_apply_the_same_events_again(database: Database) -> None:  # noqa: F811
@@ -217,7 +243,15 @@ def test_rows_that_the_server_refuses_become_dead_letters_and_the_rest_goes_on(d
     schema.prepare(database)
     maker = Maker()
     list(traffic(maker, 9))
-    maker.change("dfsp1/USD", "reserve", "1", transferId=random.Random(1).randbytes(9000).hex(), state="RESERVED", payer="dfsp1", payee="dfsp2")
+    maker.change(
+        "dfsp1/USD",
+        "reserve",
+        "1",
+        transferId=random.Random(1).randbytes(9000).hex(),
+        state="RESERVED",
+        payer="dfsp1",
+        payee="dfsp2",
+    )
     maker.event("dfsp1/USD", "reserve", position="no number", transferId="odd", state="RESERVED")
     maker.raw(b'{"no":"event\\u0000"}')
     maker.event("dfsp1/USD", "commit", position="0", transferId="t-9")
@@ -247,9 +281,10 @@ def test_tables_of_a_newer_version_are_refused(database: Database) -> None:  # n
     assert schema.prepare(database) == []
     with database.connect(application="test") as connection:
         connection.execute(
-            "INSERT INTO _yoyo_migration (migration_hash, migration_id, applied_at_utc) VALUES ('x', '0099-later', now())"
+            "INSERT INTO _yoyo_migration (migration_hash, migration_id, applied_at_utc)"
+            "VALUES ('x', '0099-later', now())"
         )
-    with pytest.raises(SchemaError, match="0099-later.*newer version"):
+    with pytest.raises(SchemaError, match=r"0099-later.*newer version"):
         schema.prepare(database)
 
 
@@ -304,7 +339,8 @@ def test_a_password_in_an_option_is_refused_with_the_remedy(monkeypatch: pytest.
     with pytest.raises(PostgresAddressError, match="expected postgresql://"):
         checked_option("mysql://x")
     shown = without_password("postgresql://me:secret@db:5432/x")
-    assert "secret" not in shown and "secret" not in str(Database(shown, "s"))
+    assert "secret" not in shown
+    assert "secret" not in str(Database(shown, "s"))
     monkeypatch.setenv("FLORIN_POSTGRES", "postgresql://me:secret@db:5432/x")
     assert "password=secret" in with_secret(shown)
     assert "secret" not in with_secret("postgresql://me@elsewhere:5432/x")

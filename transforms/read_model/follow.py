@@ -8,9 +8,9 @@ from bisect import bisect_left
 from dataclasses import dataclass
 
 from confluent_kafka import Message, TopicPartition
+
 from florin_io.kafka.log import LogReader, now_ms
 from florin_io.postgres import Database
-
 from transforms.read_model.patient import PatientLoop, offset_of
 from transforms.read_model.writer import ReadModelWriter
 from transforms.shard import LATENCY_BUCKETS_MS
@@ -113,8 +113,8 @@ def check_reach(partition: int, needed: int, low: int, high: int) -> None:
     """Raise LogTooShort unless the log, which holds offsets `low` to `high` (exclusive), goes on at `needed`."""
     if needed < low:
         raise LogTooShort(
-            f"partition {partition}: read model needs offset {needed}, the log starts at {low}; give transfer-events unlimited "
-            "retention (retention.ms=-1); what is gone can only come from a backup of the tables"
+            f"partition {partition}: read model needs offset {needed}, the log starts at {low}; give transfer-events "
+            "unlimited retention (retention.ms=-1); what is gone can only come from a backup of the tables"
         )
     if needed > high:
         raise LogTooShort(

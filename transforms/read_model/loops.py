@@ -20,7 +20,7 @@ from transforms.shard_keys import balanced_keys
 
 _LOG = logging.getLogger(__name__)
 
-LOST_S = 30.0
+LOST_S = 10.0
 """A loop whose last turn is longer ago is armed again by the next tick (a restore may lose its timer)."""
 
 
@@ -49,7 +49,7 @@ class _RunLoop(beam.DoFn):  # type: ignore[misc]
         self._makers = makers
         self._namespace = namespace
 
-    def process(self, element: tuple[str, str], turn: Any = beam.DoFn.TimerParam(TURN)) -> None:
+    def process(self, element: tuple[str, str], turn: Any = beam.DoFn.TimerParam(TURN)) -> None:  # noqa: B008
         """A tick: arms the loop if it is not turning."""
         name = (self._namespace, element[0])
         if time.monotonic() - _LAST_TURN.get(name, -LOST_S) >= LOST_S:
@@ -57,7 +57,7 @@ class _RunLoop(beam.DoFn):  # type: ignore[misc]
             turn.set(Timestamp.now())
 
     @on_timer(TURN)
-    def turn(self, key: str = beam.DoFn.KeyParam, turn: Any = beam.DoFn.TimerParam(TURN)) -> None:
+    def turn(self, key: Any = beam.DoFn.KeyParam, turn: Any = beam.DoFn.TimerParam(TURN)) -> None:  # noqa: B008
         """One turn of the key's loop."""
         name = (self._namespace, key)
         loop = _LOOPS.get(name)

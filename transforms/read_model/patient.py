@@ -9,9 +9,9 @@ from collections import Counter
 
 import psycopg
 from confluent_kafka import KafkaException, Message
+
 from florin_io.kafka.writer import Fenced
 from florin_io.postgres import TRANSIENT
-
 from transforms.read_model.writer import OffsetMoved
 
 _LOG = logging.getLogger(__name__)

@@ -134,6 +134,8 @@ def _add(rows: Rows, event: Event, partition: int, offset: int, at: str) -> None
 
 def _prepared(rows: Rows, event: Event, transfer: str, at: str) -> None:
     """A transfer's first event: reserved, or refused as it came."""
+    if _is_finished(rows.transfers.get(transfer)):
+        return
     amount = event.amount if isinstance(event.amount, str) else ""
     rows.transfers[transfer] = [
         transfer,
@@ -155,6 +157,8 @@ def _prepared(rows: Rows, event: Event, transfer: str, at: str) -> None:
 def _finished(rows: Rows, event: Event, transfer: str, at: str) -> None:
     """A later event of a transfer: what it was prepared with may be in the table already."""
     row = rows.transfers.get(transfer)
+    if _is_finished(row):
+        return
     if row is None:
         payer, _, currency = event.account.rpartition("/")
         row = rows.transfers[transfer] = [transfer, payer, _NULL, currency, *[_NULL] * 9]
@@ -165,6 +169,11 @@ def _finished(rows: Rows, event: Event, transfer: str, at: str) -> None:
     if event.kind == "commit":
         row[COMPLETED] = _text(event.completed_timestamp)
         row[FULFILMENT] = _text(event.fulfilment)
+
+
+def _is_finished(row: list[str] | None) -> bool:
+    """A finished transfer stays as it is: an old copy of its prepare, long after, is an INVALID event of its own."""
+    return row is not None and row[STATE] != "RESERVED"
 
 
 def _credited(rows: Rows, event: Event, transfer: str, at: str) -> None:

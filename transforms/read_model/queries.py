@@ -6,10 +6,10 @@ import logging
 from dataclasses import dataclass
 
 from confluent_kafka import Message
+
 from florin_io.kafka.log import LogReader, now_ms
 from florin_io.kafka.writer import Record, TransactionalWriter
 from florin_io.postgres import Connection, Database
-
 from transforms.read_model.answers import Known, NotAQuestion, Question, answer, question
 from transforms.read_model.patient import PatientLoop, offset_of
 from transforms.transfers.notifications import dead_letter

@@ -5,15 +5,16 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from florin_io.postgres import Connection, Database
 from psycopg import sql
 from psycopg.rows import dict_row
+
+from florin_io.postgres import Connection, Database
 
 Row = dict[str, Any]
 """A row by column names; amounts are Decimal, times are aware datetimes in UTC."""
 
-_TRANSFER = """transfer_id, payer, payee, currency, amount, state, code, description, expiration, created_at, updated_at,
-    completed, fulfilment, partition"""
+_TRANSFER = """transfer_id, payer, payee, currency, amount, state, code, description, expiration, created_at,
+    updated_at, completed, fulfilment, partition"""
 
 
 class ReadModel:
@@ -48,8 +49,8 @@ class ReadModel:
         where, values = _where({"participant =": fsp})
         return self._rows(
             sql.SQL(
-                """SELECT account, participant, currency, position, reserved, cover, ndc, ndc_used_percent, active, last_seq,
-                    updated_at FROM account {} ORDER BY participant, currency"""
+                """SELECT account, participant, currency, position, reserved, cover, ndc, ndc_used_percent, active,
+                    last_seq, updated_at FROM account {} ORDER BY participant, currency"""
             ).format(where),
             values,
         )
@@ -91,8 +92,8 @@ class ReadModel:
     def position_changes(self, account: str, limit: int = 100) -> list[Row]:
         """The last changes of an account ("dfsp1/USD"), the latest first."""
         return self._rows(
-            """SELECT seq, kind, transfer_id, change, position, reserved, cover, ndc, state, code, at FROM position_change
-            WHERE account = %s ORDER BY seq DESC, event_offset DESC LIMIT %s""",
+            """SELECT seq, kind, transfer_id, change, position, reserved, cover, ndc, state, code, at
+            FROM position_change WHERE account = %s ORDER BY seq DESC, event_offset DESC LIMIT %s""",
             [account, limit],
         )
 
@@ -113,8 +114,8 @@ class ReadModel:
     def totals(self) -> list[Row]:
         """Per currency: accounts, sum of positions (0 at rest), sum of reserved (0 at rest), sum of cover."""
         return self._rows(
-            """SELECT currency, count(*) AS accounts, sum(position) AS position, sum(reserved) AS reserved, sum(cover) AS cover
-            FROM account GROUP BY currency ORDER BY currency"""
+            """SELECT currency, count(*) AS accounts, sum(position) AS position, sum(reserved) AS reserved,
+                sum(cover) AS cover FROM account GROUP BY currency ORDER BY currency"""
         )
 
     def counts_by_state(self) -> dict[str, int]:
@@ -127,7 +128,8 @@ class ReadModel:
     def faults(self) -> dict[str, int]:
         """Number of chain breaks and of dead letters: both must be 0."""
         (row,) = self._rows(
-            "SELECT (SELECT count(*) FROM chain_break) AS chain_breaks, (SELECT count(*) FROM dead_letter) AS dead_letters"
+            """SELECT (SELECT count(*) FROM chain_break) AS chain_breaks,
+                (SELECT count(*) FROM dead_letter) AS dead_letters"""
         )
         return row
 
@@ -139,7 +141,7 @@ class ReadModel:
         }
 
     def lag(self, end_offsets: list[int]) -> list[int]:
-        """Places of the log per partition that are not applied yet, given the log's end offsets (0 everywhere at rest)."""
+        """Places of the log that are not applied yet, per partition, given its end offsets; 0 everywhere at rest."""
         applied = self.offsets()
         return [max(0, end - applied.get(partition, 0)) for partition, end in enumerate(end_offsets)]
 
@@ -154,4 +156,4 @@ def _where(conditions: dict[str, object]) -> tuple[sql.Composable, list[object]]
     given = {text: value for text, value in conditions.items() if value is not None}
     if not given:
         return sql.SQL(""), []
-    return sql.SQL("WHERE " + " AND ".join(f"{text} %s" for text in given)), list(given.values())  # type: ignore[arg-type]
+    return sql.SQL("WHERE " + " AND ".join(f"{text} %s" for text in given)), list(given.values())

@@ -11,7 +11,10 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def prepare(database: Database) -> list[str]:
-    """Make the tables or bring them to this version; returns the changes applied. Raises SchemaError, PostgresUnreachable."""
+    """Make the tables or bring them to this version; returns the changes applied.
+
+    Raises SchemaError, PostgresUnreachable.
+    """
     return migrate(database, MIGRATIONS)
 
 
@@ -34,6 +37,6 @@ def bind(connection: Connection, topic: str, topic_id: str, partitions: int) -> 
     if found != (topic, topic_id, partitions):
         raise SchemaError(
             f"the tables were made from topic {found[0]} ({found[2]} partitions, id {found[1]}), this one is {topic} "
-            f"({partitions} partitions, id {topic_id}); build them anew with `python -m jobs.read_model rebuild --yes`, or give "
-            "--schema another name"
+            f"({partitions} partitions, id {topic_id}); build them anew with `python -m jobs.read_model rebuild "
+            "--yes`, or give --schema another name"
         )

@@ -10,8 +10,8 @@ import logging
 from collections.abc import Iterable, Sequence
 
 import psycopg
-from florin_io.postgres import Connection, Database
 
+from florin_io.postgres import Connection, Database
 from transforms.read_model.projection import JOURNAL, Head, Record, Rows, escaped, project, timestamp, unescaped
 
 _LOG = logging.getLogger(__name__)
@@ -24,13 +24,14 @@ CREATE TEMP TABLE transfer_staging (LIKE transfer) ON COMMIT DELETE ROWS;
 ALTER TABLE transfer_staging ALTER state DROP NOT NULL, ALTER updated_at DROP NOT NULL;
 CREATE TEMP TABLE account_staging (account text, partition integer, position numeric, reserved numeric, cover numeric,
     ndc numeric, last_seq bigint, last_hash bytea, updated_at timestamptz) ON COMMIT DELETE ROWS;
-CREATE TEMP TABLE participant_staging (id text, partition integer, active boolean, at timestamptz) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE participant_staging (id text, partition integer, active boolean, at timestamptz)
+    ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE funds_staging (LIKE funds_movement) ON COMMIT DELETE ROWS;
 """
-_COPY_CHANGES = """COPY position_change (account, seq, partition, event_offset, transfer_id, kind, state, change, position,
-    reserved, cover, ndc, code, description, at, log_offset, hash) FROM STDIN"""
-_COPY_TRANSFERS = """COPY transfer_staging (transfer_id, payer, payee, currency, amount, state, code, description, expiration,
-    created_at, updated_at, completed, fulfilment, partition) FROM STDIN"""
+_COPY_CHANGES = """COPY position_change (account, seq, partition, event_offset, transfer_id, kind, state, change,
+    position, reserved, cover, ndc, code, description, at, log_offset, hash) FROM STDIN"""
+_COPY_TRANSFERS = """COPY transfer_staging (transfer_id, payer, payee, currency, amount, state, code, description,
+    expiration, created_at, updated_at, completed, fulfilment, partition) FROM STDIN"""
 _MERGE_TRANSFERS = """
 INSERT INTO transfer AS old SELECT * FROM transfer_staging
 ON CONFLICT (transfer_id, partition) DO UPDATE SET
@@ -39,11 +40,13 @@ ON CONFLICT (transfer_id, partition) DO UPDATE SET
     state = excluded.state, code = excluded.code, description = excluded.description,
     expiration = coalesce(excluded.expiration, old.expiration),
     created_at = coalesce(excluded.created_at, old.created_at), updated_at = excluded.updated_at,
-    completed = excluded.completed, fulfilment = excluded.fulfilment"""
+    completed = excluded.completed, fulfilment = excluded.fulfilment
+WHERE old.state = 'RESERVED'"""
 _MERGE_ACCOUNTS = """
-INSERT INTO account (account, participant, currency, partition, position, reserved, cover, ndc, last_seq, last_hash, updated_at)
-SELECT account, regexp_replace(account, '/[^/]*$', ''), regexp_replace(account, '^.*/', ''), partition, coalesce(position, 0),
-    coalesce(reserved, 0), cover, ndc, last_seq, last_hash, updated_at
+INSERT INTO account (account, participant, currency, partition, position, reserved, cover, ndc, last_seq, last_hash,
+    updated_at)
+SELECT account, regexp_replace(account, '/[^/]*$', ''), regexp_replace(account, '^.*/', ''), partition,
+    coalesce(position, 0), coalesce(reserved, 0), cover, ndc, last_seq, last_hash, updated_at
 FROM account_staging ORDER BY account
 ON CONFLICT (account) DO UPDATE SET
     position = excluded.position, reserved = excluded.reserved, cover = coalesce(excluded.cover, account.cover),
@@ -57,6 +60,8 @@ _MERGE_FUNDS = """
 INSERT INTO funds_movement AS old SELECT * FROM funds_staging
 ON CONFLICT (account, transfer_id) DO UPDATE SET
     state = excluded.state, amount = coalesce(excluded.amount, old.amount), updated_at = excluded.updated_at"""
+_COPY_FUNDS = """COPY funds_staging (account, transfer_id, partition, direction, state, amount, created_at, updated_at)
+    FROM STDIN"""
 _COPY_ACCOUNTS = "COPY account_staging FROM STDIN"
 _MERGE_JOURNAL = """
 INSERT INTO shard_journal (account, partition, last_seq, last_hash) VALUES (%s, %s, %s, %s)
@@ -95,7 +100,7 @@ class ReadModelWriter:
         return self._next
 
     def apply(self, records: Sequence[Record], next_offset: int | None = None) -> None:
-        """Write consecutive records, from `offset()` on, and move the offset behind them (or to `next_offset`, if given).
+        """Write consecutive records, from `offset()` on, and move the offset behind them (or to `next_offset`).
 
         A record that the server refuses to store goes to dead_letter. Raises OffsetMoved for a zombie, and
         psycopg.OperationalError or InterfaceError if the connection is lost.
@@ -135,7 +140,8 @@ class ReadModelWriter:
     def _stored_heads(self) -> dict[str, Head]:
         query = """
             SELECT account, last_seq, encode(last_hash, 'hex') FROM account WHERE partition = %(partition)s
-            UNION ALL SELECT account, last_seq, encode(last_hash, 'hex') FROM shard_journal WHERE partition = %(partition)s"""
+            UNION ALL
+            SELECT account, last_seq, encode(last_hash, 'hex') FROM shard_journal WHERE partition = %(partition)s"""
         found = self._connection.execute(query, {"partition": self.partition})
         return {escaped(account): (seq, digest) for account, seq, digest in found}
 
@@ -162,8 +168,8 @@ class ReadModelWriter:
         key = (self.topic, self.partition)
         if self._connection.execute(_MOVE_OFFSET, (next_offset, at, *key, self._next)).rowcount != 1:
             raise OffsetMoved(
-                f"{self.topic} partition {self.partition}: the tables no longer stand at offset {self._next}; another writer "
-                "went on from there or they were built anew, so this one writes nothing"
+                f"{self.topic} partition {self.partition}: the tables no longer stand at offset {self._next}; another "
+                "writer went on from there or they were built anew, so this one writes nothing"
             )
 
     def _write_rare(self, rows: Rows) -> None:
@@ -176,9 +182,9 @@ class ReadModelWriter:
         if rows.funds:
             _copy(
                 connection,
-                "COPY funds_staging (account, transfer_id, partition, direction, state, amount, created_at, updated_at) FROM STDIN",
+                _COPY_FUNDS,
                 rows.funds.values(),
-            )  # noqa: E501
+            )
             connection.execute(_MERGE_FUNDS)
         _copy(connection, "COPY command_result FROM STDIN", rows.commands)
         _copy(connection, "COPY chain_break FROM STDIN", rows.breaks)

@@ -52,8 +52,8 @@ class Maker:
     def reserve(self, transfer: str, payer: str, payee: str, amount: str = "10", currency: str = "USD") -> Record:
         """The payer's reservation."""
         return self.change(
-            f"{payer}/{currency}", "reserve", amount, amount, transferId=transfer, state="RESERVED", payer=payer, payee=payee,
-            amount=amount, currency=currency, expiration="2026-11-21T23:00:30.000Z",
+            f"{payer}/{currency}", "reserve", amount, amount, transferId=transfer, state="RESERVED", payer=payer,
+            payee=payee, amount=amount, currency=currency, expiration="2026-11-21T23:00:30.000Z",
         )  # fmt: skip
 
     def commit(self, transfer: str, payer: str, amount: str = "10", currency: str = "USD") -> Record:

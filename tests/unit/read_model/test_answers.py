@@ -6,8 +6,10 @@ import json
 from typing import Any
 
 import pytest
+
 from transforms.read_model.answers import Known, NotAQuestion, answer, question
 
+pytestmark = pytest.mark.unit
 AT = 1_780_000_000_000
 COMMITTED = Known("dfsp1", "dfsp2", "COMMITTED", "2026-05-28T20:26:40.000Z", "abc", AT)
 
@@ -43,7 +45,9 @@ def test_payer_and_payee_are_told_the_state(party: str) -> None:
 
 
 def test_a_reserved_transfer_has_no_completion() -> None:
-    assert reply([Known("dfsp1", "dfsp2", "RESERVED", None, None, AT)])["content"]["payload"] == {"transferState": "RESERVED"}
+    assert reply([Known("dfsp1", "dfsp2", "RESERVED", None, None, AT)])["content"]["payload"] == {
+        "transferState": "RESERVED"
+    }
 
 
 @pytest.mark.parametrize("state", ["ABORTED", "INVALID"])

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+from tests.unit.read_model.maker import START_MS, Maker, traffic
 from transforms.core import PAUSE_PREFIX
 from transforms.read_model.projection import NO_HEAD, Record, Rows, escaped, project, timestamp, unescaped
 
-from tests.unit.read_model.maker import START_MS, Maker, traffic
+pytestmark = pytest.mark.unit
 
 
 def rows_of(records: list[Record], heads: dict[str, tuple[int, str]] | None = None) -> Rows:
@@ -26,7 +29,8 @@ def test_a_complete_transfer_is_one_row_in_its_last_state() -> None:
     assert rows.transfers["t1"][9:11] == [timestamp(START_MS), timestamp(START_MS + 1)]
     assert rows.accounts["dfsp1/USD"].split("\t")[2:4] == ["10", "0"]
     assert rows.accounts["dfsp2/USD"].split("\t")[2:4] == ["-10", "0"]
-    assert not rows.breaks and not rows.dead
+    assert not rows.breaks
+    assert not rows.dead
 
 
 def test_a_credit_alone_writes_no_transfer_for_the_row_is_the_payers_partition() -> None:
@@ -79,7 +83,8 @@ def test_an_event_whose_hash_is_no_hash_keeps_a_column_of_zeros() -> None:
     maker = Maker()
     offset, key, value = maker.reserve("t1", "dfsp1", "dfsp2")
     rows = rows_of([(offset, key, value[:-66] + b'short"}')])
-    assert rows.breaks and rows.position_changes[0].endswith("\\\\x" + "0" * 64)
+    assert rows.breaks
+    assert rows.position_changes[0].endswith("\\\\x" + "0" * 64)
 
 
 def test_records_that_are_no_events_are_set_aside_with_offset_reason_and_bytes() -> None:
@@ -91,7 +96,8 @@ def test_records_that_are_no_events_are_set_aside_with_offset_reason_and_bytes()
     rows = rows_of(maker.records)
     assert [(offset, value) for offset, _, value in rows.dead] == list(enumerate(bad))
     assert all(reason.startswith("not an event: ") for _, reason, _ in rows.dead)
-    assert list(rows.transfers) == ["t1"] and not rows.breaks
+    assert list(rows.transfers) == ["t1"]
+    assert not rows.breaks
 
 
 def test_a_time_that_no_calendar_has_is_set_aside() -> None:
@@ -104,7 +110,8 @@ def test_a_pause_record_is_no_event_and_no_fault() -> None:
     maker = Maker()
     maker.raw(PAUSE_PREFIX + b'"x"}')
     rows = rows_of(maker.records)
-    assert not rows.dead and not rows.position_changes
+    assert not rows.dead
+    assert not rows.position_changes
 
 
 def test_text_with_every_special_character_stays_one_field() -> None:
@@ -112,7 +119,8 @@ def test_text_with_every_special_character_stays_one_field() -> None:
     nasty = 'tab\t newline\n return\r backslash\\ quote" nul\0 null\\N end\\.'
     maker.change("dfsp1/USD", "release", "-1", transferId="t1", state="ABORTED", code="5105", description=nasty)
     line = rows_of(maker.records).position_changes[0]
-    assert "\n" not in line and len(line.split("\t")) == 17
+    assert "\n" not in line
+    assert len(line.split("\t")) == 17
     assert unescaped(line.split("\t")[13]) == nasty.replace("\0", "\ufffd")
 
 
@@ -128,11 +136,19 @@ def test_what_a_participant_sent_of_the_wrong_type_is_kept_as_json_or_left_out()
 
 def test_amounts_and_times_that_postgres_cannot_hold_are_left_out() -> None:
     maker = Maker()
-    for amount, expiration in (("1e400", "2026-99-01T00:00:00Z"), ("0" * 400, "never"), ("12.34567", "2026-01-01T00:00:00")):
-        maker.event("shard/0", "invalid", transferId="t1", state="INVALID", payer="p", amount=amount, expiration=expiration)
+    for amount, expiration in (
+        ("1e400", "2026-99-01T00:00:00Z"),
+        ("0" * 400, "never"),
+        ("12.34567", "2026-01-01T00:00:00"),
+    ):
+        maker.event(
+            "shard/0", "invalid", transferId="t1", state="INVALID", payer="p", amount=amount, expiration=expiration
+        )
         row = rows_of(maker.records[-1:]).transfers["t1"]
         assert (row[4], row[8]) == ("\\N", "\\N")
-    maker.event("shard/0", "invalid", transferId="t1", state="INVALID", amount="1", expiration="2026-01-01T00:00:00+23:00")
+    maker.event(
+        "shard/0", "invalid", transferId="t1", state="INVALID", amount="1", expiration="2026-01-01T00:00:00+23:00"
+    )
     assert rows_of(maker.records[-1:]).transfers["t1"][8] == "2025-12-31T01:00:00.000Z"
 
 
@@ -153,7 +169,8 @@ def test_admin_events_become_participants_funds_and_command_results() -> None:
     maker.event("shard/0", "active", commandId="c4", result="ok", participant="dfsp1", active=False)
     maker.event("shard/0", "refused", commandId="c5", result="unknown participant", participant="x", action="setNdc")
     rows = rows_of(maker.records)
-    assert list(rows.participants) == ["dfsp1"] and rows.participants["dfsp1"].split("\t")[2] == "False"
+    assert list(rows.participants) == ["dfsp1"]
+    assert rows.participants["dfsp1"].split("\t")[2] == "False"
     assert rows.activity == {"dfsp1/USD": True}
     assert [line.split("\t")[2] for line in rows.commands] == ["c1", "c1", "c2", "c3", "c4", "c5"]
     assert rows.funds["dfsp1/USD", "f1"].split("\t")[3:6] == ["OUT", "COMMITTED", "5"]
@@ -164,7 +181,9 @@ def test_an_event_of_a_kind_not_known_yet_still_counts() -> None:
     maker = Maker()
     maker.change("dfsp1/USD", "settled", "-10", windowId="w1", other={"deep": [1]})
     rows = rows_of(maker.records)
-    assert len(rows.position_changes) == 1 and "dfsp1/USD" in rows.accounts and not rows.dead
+    assert len(rows.position_changes) == 1
+    assert "dfsp1/USD" in rows.accounts
+    assert not rows.dead
 
 
 def test_the_maker_makes_what_the_contract_says() -> None:
