@@ -5,8 +5,6 @@ from setuptools import find_packages, setup
 RUN = [
     # The programming model; its Flink runner's jars in flink/pom.xml must be the same version.
     "apache-beam==2.70.0",
-    # Checksums of Beam's record files; without it every start prints a warning.
-    "google-crc32c>=1.5,<2",
     # The Flink distribution: JobManager and TaskManager run from its jars.
     "apache-flink-libraries==1.20.5",
     # Kafka client: transactions with offsets in them, librdkafka's speed.

@@ -21,7 +21,7 @@ class FlinkError(StackError):
 class FlinkRest:
     """Every method raises FlinkError with Flink's own words if it refuses, and if nothing answers at the address."""
 
-    def __init__(self, url: str, timeout_s: float = 30) -> None:
+    def __init__(self, url: str, timeout_s: float = 60) -> None:
         self.url = (url if "://" in url else f"http://{url}").rstrip("/")
         self._client = httpx.Client(base_url=self.url, timeout=timeout_s, trust_env=False)
 

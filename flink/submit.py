@@ -212,7 +212,7 @@ def _start(rest: FlinkRest, jar: bytes, savepoint: str | None) -> str:
     if savepoint:
         asked |= {"savepointPath": savepoint, "allowNonRestoredState": False}
     try:
-        return str(rest.request("POST", f"/jars/{jar_id}/run", json=asked)["jobid"])
+        return str(rest.request("POST", f"/jars/{jar_id}/run", json=asked, timeout=RUNNING_S)["jobid"])
     finally:
         rest.request("DELETE", f"/jars/{jar_id}")
 

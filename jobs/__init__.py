@@ -1,0 +1,11 @@
+"""The programs: `python -m jobs.transfer` and its companions."""
+
+import logging
+
+
+def _of_use(record: logging.LogRecord) -> bool:
+    return "crcmod package not found" not in str(record.msg)
+
+
+# Beam warns at import, on the root logger, about a package for record files that no job here reads.
+logging.getLogger().addFilter(_of_use)

@@ -58,22 +58,15 @@ class Stack:
         return FlinkRest(self.state["flink"])
 
     def ticks(self) -> int:
-        """What the trivial job has counted since it was submitted."""
+        """What the trivial job has counted since it was submitted, of Flink's metrics."""
+        total = 0
         with self.rest() as rest:
-            job = rest.require("trivial")
-            found = [
-                entry
-                for vertex in rest.job(job["jid"])["vertices"]
-                for entry in rest.get(f"/jobs/{job['jid']}/vertices/{vertex['id']}/subtasks/metrics")
-                if entry["id"].endswith("ticks")
-            ]
-            return len(found) and sum(
-                int(float(value))
-                for vertex in rest.job(job["jid"])["vertices"]
-                for value in rest.metrics(
-                    f"/jobs/{job['jid']}/vertices/{vertex['id']}/subtasks/metrics", [entry["id"] for entry in found]
-                ).values()
-            )
+            job = rest.job(rest.require("trivial")["jid"])
+            for vertex in job["vertices"]:
+                path = f"/jobs/{job['jid']}/vertices/{vertex['id']}/subtasks/metrics"
+                names = [entry["id"] for entry in rest.get(path) if entry["id"].endswith("ticks")]
+                total += sum(int(float(value)) for value in rest.metrics(path, names).values()) if names else 0
+        return total
 
 
 def eventually(what: str, question: Callable[[], bool], seconds: float) -> float:

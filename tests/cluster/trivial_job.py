@@ -1,4 +1,4 @@
-"""A streaming job without Kafka: four keys count the ticks of their looping timers. Run as a program by test_stack.py."""
+"""A streaming job without Kafka: four keys count the ticks of their looping timers; test_stack.py runs it."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from rich.console import Console
@@ -23,7 +24,7 @@ CONTENT = {"a/b/1/b-1.jar": b"first jar", "a/c/2/c-2.jar": b"second jar" * 5000}
 class Repository(BaseHTTPRequestHandler):
     """A Maven repository whose first answer to each path is an error."""
 
-    seen: set[str] = set()
+    seen: ClassVar[set[str]] = set()
 
     def do_GET(self) -> None:
         path = self.path.removeprefix("/maven/")

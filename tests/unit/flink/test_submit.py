@@ -74,16 +74,14 @@ def test_submitting_without_a_cluster_fails_before_anything_is_built(monkeypatch
 
 
 def test_of_a_failed_job_the_python_traceback_is_told() -> None:
-    java = "java.lang.RuntimeException: Failed to finish remote bundle\n\tat a.b.C(C.java:1)\nCaused by: java.lang.NullPointer"
+    java = "java.lang.RuntimeException: Failed to finish\n\tat a.b.C(C.java:1)\nCaused by: java.lang.NullPointer"
     python = (
         "java.lang.RuntimeException: Error received from SDK harness: Traceback (most recent call last):\n"
-        '  File "shards.py", line 1, in process\nValueError: partition 3\n\n\tat org.apache.beam.X(X.java:1)\nCaused by: y'
+        '  File "shards.py", line 1, in process\nValueError: partition 3\n\n'
+        "\tat org.apache.beam.X(X.java:1)\nCaused by: y"
     )
     told = submit.cause([java, python])
     assert told.splitlines()[0] == "Traceback (most recent call last):"
     assert told.splitlines()[-1] == "ValueError: partition 3"
-    assert (
-        submit.cause([java])
-        == "java.lang.RuntimeException: Failed to finish remote bundle\nCaused by: java.lang.NullPointer"
-    )
+    assert submit.cause([java]) == "java.lang.RuntimeException: Failed to finish\nCaused by: java.lang.NullPointer"
     assert "logs jobmanager" in submit.cause([])
