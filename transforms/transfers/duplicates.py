@@ -18,12 +18,12 @@ import numpy.typing as npt
 from transforms.core import SnapshotError
 from transforms.transfers.crypto import encode_32
 
-CELLS = 255
-"""Cell 0 is the shard's main cell; 1 to 254 hold sealed slices; 255 in the table means: several slices."""
-SLICES = 48
+CELLS = 64
+"""Cell 0 is the shard's main cell, the others hold sealed slices (in the table 255 means: several slices)."""
+SLICES = 24
 """Slices to a horizon."""
-SEAL_BYTES = 2_000_000
-_SPARE = 60
+SEAL_BYTES = 4_000_000
+_SPARE = 30
 """Cells kept for slices sealed by time; the rest may be used by slices sealed by size."""
 _MANY = 255
 NEVER = 1 << 62
