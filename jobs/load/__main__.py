@@ -15,11 +15,11 @@ from confluent_kafka import KafkaException
 from rich.console import Console
 
 from florin_io.kafka.client import KafkaUnreachable
+from jobs.hub.topics import TopicsMissing
 from jobs.load.config import Config
 from jobs.load.meter import Progress
 from jobs.load.report import Report, show
 from jobs.load.transfer import run
-from jobs.load.wire import TopicMissing
 from transforms.load.scenarios import SCENARIOS, parse_mix
 
 _PLAIN_EVERY_S = 5.0
@@ -33,8 +33,8 @@ def cli() -> None:
 @cli.command(
     help=f"""Play payer and payee of transfers, and check every notification against what must come back.
 
-    Exit codes: 0 all as expected, 1 something differs or is missing, 2 wrong options or topics, 3 Kafka not reached,
-    130 interrupted.
+    Exit codes: 0 all as expected, 1 something differs or is missing, 2 wrong options, 3 Kafka or its topics not
+    there, 130 interrupted.
 
     Scenarios: {", ".join(SCENARIOS)}. ndc and liquidity need the payers tight-ndc and tight-cover;
     `python -m jobs.hub setup` makes them with the others.
@@ -106,12 +106,12 @@ def _run(config: Config) -> Report:
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         return run(config, _printer(), stop)
-    except (TopicMissing, ValueError) as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
-    except (KafkaUnreachable, KafkaException) as error:
+    except (KafkaUnreachable, KafkaException, TopicsMissing) as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(3)
+    except ValueError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
     finally:

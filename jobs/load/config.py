@@ -63,9 +63,7 @@ def hints(config: Config, checker: Checker) -> list[str]:
     if not seen:
         found.append("nothing came back: is the job running? `python -m flink status`, `python -m jobs.transfer`")
     if seen["PUT error", "3106"] > checker.tallies_of("duplicate-modified") and config.seed is not None:
-        found.append(
-            "many 3106: this seed was used on this log before, its transfer ids come again; take another --seed"
-        )
+        found.append("many 3106: this seed was used on this log before, and its ids come again; take another --seed")
     if seen["PUT error", "3100"] > checker.tallies_of("invalid-fulfilment") * 2:
         found.append(
             "many 3100: do the DFSPs exist and are they active? "
@@ -74,6 +72,6 @@ def hints(config: Config, checker: Checker) -> list[str]:
     blocked = seen["PUT error", "4001"] + seen["PUT error", "4200"]
     if blocked > checker.tallies_of("liquidity") + checker.tallies_of("ndc"):
         found.append(
-            "more 4001 or 4200 than planned: `python -m jobs.hub funds in` and `limits set` raise cover and NDC"
+            "more 4001 or 4200 than planned: raise cover and NDC (`python -m jobs.hub funds in`, `limits set`)"
         )
     return found

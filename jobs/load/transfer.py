@@ -13,10 +13,11 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from florin_io import endpoints
+from jobs.hub.topics import partitions_of
 from jobs.load.config import Config, hints
 from jobs.load.meter import Meter, Progress
 from jobs.load.report import Report
-from jobs.load.wire import Listener, Sender, partitions_of
+from jobs.load.wire import Listener, Sender
 from transforms.load.checker import Checker, Flow
 from transforms.load.messages import PairTemplates
 from transforms.load.notes import Note, NoteError, decode_error, decode_note, decode_outcome, decode_posted
@@ -39,7 +40,7 @@ def run(
     """Send the traffic, check everything that comes back, and report.
 
     `progress` is called once a second; setting `stop` ends the sending early and waits a few seconds for what is in
-    flight. Raises KafkaUnreachable, TopicMissing, KafkaException, or ValueError for a configuration that cannot be.
+    flight. Raises KafkaUnreachable, TopicsMissing, KafkaException, or ValueError for a configuration that cannot be.
     """
     player = _Player(config)
     try:
@@ -57,7 +58,7 @@ class _Player:
         bootstrap = endpoints.resolve(kafka=config.kafka).kafka
         direct = config.via == "log"
         self.prepares, self.answers = (topics.log, topics.log) if direct else (topics.prepare, topics.fulfil)
-        counts = partitions_of(bootstrap, sorted({self.prepares, self.answers, topics.notifications}))
+        counts = partitions_of(bootstrap, topics.prefix, [self.prepares, self.answers, topics.notifications])
         self.partitions = counts[self.prepares]
         self.seed = random.SystemRandom().getrandbits(48) if config.seed is None else config.seed
         traffic = Traffic(config.dfsps, config.mix, config.skew, config.drift)

@@ -6,25 +6,9 @@ from collections.abc import Callable
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from florin_io.kafka.client import admin, client_config
+from florin_io.kafka.client import client_config
 
 _TIMEOUT_S = 20.0
-
-
-class TopicMissing(ValueError):
-    """A topic is not there; the message names it and how to make it."""
-
-
-def partitions_of(bootstrap: str, topics: list[str]) -> dict[str, int]:
-    """Number of partitions of each topic. Raises KafkaUnreachable, TopicMissing."""
-    known = admin(bootstrap).list_topics(timeout=_TIMEOUT_S).topics
-    missing = [topic for topic in topics if topic not in known]
-    if missing:
-        raise TopicMissing(
-            f"Kafka at {bootstrap} has no topic {', '.join(missing)}; `python -m jobs.hub topics --create` makes all of "
-            "them (and so does starting `python -m jobs.transfer`); other names need --topic-prefix"
-        )
-    return {topic: len(known[topic].partitions) for topic in topics}
 
 
 class Sender:

@@ -1,0 +1,1 @@
+"""The operator's commands: participants, funds, limits, positions, transfers, and what the job tells the world."""
