@@ -37,7 +37,7 @@ from transforms.read_model.reader import ReadModel
 from transforms.transfers.topics import Topics
 
 NAMESPACE = "read_model"
-START_S = 30.0
+START_S = 15.0
 """How long the start waits for PostgreSQL before it gives up."""
 
 
@@ -68,7 +68,8 @@ def prepare(source: Source, database: Database, partitions: int) -> list[str]:
     Returns the changes made. Raises PostgresUnreachable, SchemaError, LogTooShort.
     """
     applied = patiently(lambda: schema.prepare(database), give_up_s=START_S)
-    described = admin(source.bootstrap).describe_topics(TopicCollection([source.topic]))[source.topic].result()
+    client = admin(source.bootstrap)
+    described = client.describe_topics(TopicCollection([source.topic]))[source.topic].result()
     with database.connect(application="florin read model") as connection:
         schema.bind(connection, source.topic, str(described.topic_id), partitions)
     with ReadModel(database) as model:

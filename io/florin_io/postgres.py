@@ -57,9 +57,9 @@ def checked_option(url: str) -> str:
     """
     if _parameters(url).get("password"):
         raise PostgresAddressError(
-            "the PostgreSQL address holds a password, and options are visible to others; leave it out of the "
-            f"option and put it into the environment of the workers (PGPASSWORD, or the whole address in {ENVIRONMENT}) or into "
-            "~/.pgpass"
+            "the PostgreSQL address holds a password, and options are visible to others; leave it out of the option "
+            f"and put it into the environment of the workers (PGPASSWORD, or the whole address in {ENVIRONMENT}) "
+            "or into ~/.pgpass"
         )
     return without_password(url)
 
@@ -142,7 +142,8 @@ def patiently(call: Callable[[], T], *, give_up_s: float) -> T:
 def _log_retry(state: tenacity.RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
     pause = state.next_action.sleep if state.next_action else 0.0
-    _LOG.warning("PostgreSQL: %s; again in %.1f s", _first_line(error) if error else "no answer", pause)
+    if error is not None:
+        _LOG.warning("PostgreSQL: %s; again in %.1f s", _first_line(error.__cause__ or error), pause)
 
 
 def migrate(database: Database, migrations: Path) -> list[str]:
