@@ -39,7 +39,7 @@ class Stack:
             [sys.executable, *command], env=self.env, cwd=self.home.parent, capture_output=True, text=True, timeout=240
         )
         assert done.returncode == expect, f"{command}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done.stdout + done.stderr
+        return done.stderr + done.stdout
 
     def flink(self, *command: str, expect: int = 0) -> str:
         return self.run("-m", "flink", *command, expect=expect)
