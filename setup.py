@@ -21,6 +21,8 @@ RUN = [
     "rich>=13.7,<16",
     # Flink's REST and fetching jars.
     "httpx>=0.27,<1",
+    # The hash by which Beam's Flink runner spreads keys, so that shards can be spread evenly.
+    "mmh3>=5,<6",
     # Retries with a growing pause.
     "tenacity>=9,<10",
     # Who owns a port, and whether a pid is still the process it was.

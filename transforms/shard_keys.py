@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from itertools import count
 
+import mmh3
+
 _MASK = 0xFFFFFFFF
 
 
@@ -32,9 +34,13 @@ def _salted(name: str, index: int, total: int, max_parallelism: int) -> str:
 
 
 def key_group(key: str, max_parallelism: int) -> int:
-    """Flink's key group of a string key as Beam encodes it (UTF-8 with a length before it)."""
+    """Flink's key group of a string key as Beam encodes it (UTF-8 with a length before it).
+
+    Beam's `FlinkKey.hashCode` is the first four bytes of Murmur3-128; Flink scrambles it once more.
+    """
     text = key.encode()
-    return _murmur(_byte_buffer_hash(_varint(len(text)) + text)) % max_parallelism
+    beam_hash = mmh3.hash64(_varint(len(text)) + text, 0, x64arch=True, signed=False)[0] & _MASK
+    return _murmur(beam_hash) % max_parallelism
 
 
 def subtask(key: str, parallelism: int, max_parallelism: int) -> int:
@@ -49,14 +55,6 @@ def _varint(number: int) -> bytes:
         number >>= 7
     out.append(number)
     return bytes(out)
-
-
-def _byte_buffer_hash(data: bytes) -> int:
-    """java.nio.ByteBuffer.hashCode: bytes are signed, the last one comes first."""
-    result = 1
-    for byte in reversed(data):
-        result = (31 * result + (byte - 256 if byte > 127 else byte)) & _MASK
-    return result
 
 
 def _rotate(value: int, bits: int) -> int:

@@ -33,8 +33,9 @@ MAX_CELLS = 64
 square of their number: 64 cost a TaskManager 2 s of CPU, 128 cost 5 s, 256 cost 20 s."""
 TURN_S = 0.015
 """How long one turn goes on while there are records, before other shards of the worker get theirs."""
-IDLE_DELAYS_MS = (2, 5, 10, 20)
-"""Waits after turns that found nothing: short at first, so that the answer to a request is not late."""
+IDLE_DELAYS_MS = (2, 4, 8, 16, 32, 64, 100)
+"""Waits after turns that found nothing: short at first, so that the answer to a request is not late; long in the end,
+because every turn passes through Flink and an idle shard should cost next to nothing."""
 LOST_S = 5.0
 """A shard whose last turn is longer ago is armed again by the next tick."""
 RETRY_S = 1.0

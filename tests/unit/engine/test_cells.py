@@ -1,0 +1,70 @@
+"""Snapshot cells: what they say of themselves, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from state.cells import FORMAT, MAGIC, CellError, CellHeader, check, decode, encode
+
+pytestmark = pytest.mark.unit
+HEADER = CellHeader("transfer", 1, "florin-transfer", "transfer-log", 2, 4, 1000, 1_767_225_600_000)
+
+
+@given(st.binary(max_size=2000), st.integers(0, 2**62), st.integers(0, 2**62))
+def test_a_cell_comes_back_as_it_was_written(payload: bytes, offset: int, clock: int) -> None:
+    header = dataclasses.replace(HEADER, offset=offset, clock=clock)
+    assert decode(encode(header, payload)) == (header, payload)
+
+
+@given(st.binary(min_size=1, max_size=50), st.data())
+def test_any_changed_byte_is_refused(payload: bytes, data: st.DataObject) -> None:
+    cell = bytearray(encode(HEADER, payload))
+    at = data.draw(st.integers(0, len(cell) - 1))
+    cell[at] ^= data.draw(st.integers(1, 255))
+    with pytest.raises((CellError, ValueError)):
+        decode(bytes(cell))
+
+
+@given(st.integers(0, 200))
+def test_a_truncated_cell_is_refused(length: int) -> None:
+    cell = encode(HEADER, b"payload")
+    if length < len(cell):
+        with pytest.raises(CellError):
+            decode(cell[:length])
+
+
+def test_an_unknown_format_version_names_both_versions_and_the_remedy() -> None:
+    cell = bytearray(encode(HEADER, b"payload"))
+    struct.pack_into(">4sB", cell, 0, MAGIC, FORMAT + 1)
+    with pytest.raises(CellError, match=rf"format version {FORMAT + 1}, this program reads {FORMAT}.*release that wrote it"):
+        decode(bytes(cell))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"core": "cards"}, "core 'cards', the job runs 'transfer'"),
+        ({"group": "florin-other"}, "belongs to group 'florin-other'.*old --job_name"),
+        ({"topic": "other-log"}, "is of other-log partition 2 of 4"),
+        ({"partition": 3}, "partition 3 of 4"),
+        ({"partitions": 8}, "partition 2 of 8.*fixed for the life of a job"),
+        ({"offset": 1001}, "stands at offset 1001.*committed only 1000"),
+        ({"version": 2, "offset": 999}, "records 999 to 999 were emitted by version 2.*--for-upgrade"),
+    ],
+)
+def test_a_cell_of_another_job_log_or_version_is_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(CellError, match=f"(?s){message}"):
+        check(dataclasses.replace(HEADER, **change), HEADER, emitted=1000)
+
+
+def test_a_cell_behind_the_committed_offset_is_replayed_by_the_same_version() -> None:
+    check(dataclasses.replace(HEADER, offset=10), HEADER, emitted=1000)
+
+
+def test_another_version_goes_on_where_every_shard_stopped() -> None:
+    check(dataclasses.replace(HEADER, version=0), HEADER, emitted=1000)
