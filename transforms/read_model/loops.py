@@ -49,7 +49,7 @@ class _RunLoop(beam.DoFn):  # type: ignore[misc]
         self._makers = makers
         self._namespace = namespace
 
-    def process(self, element: tuple[str, str], turn: Any = beam.DoFn.TimerParam(TURN)) -> None:  # noqa: B008
+    def process(self, element: tuple[str, str], turn: Any = beam.DoFn.TimerParam(TURN)) -> None:
         """A tick: arms the loop if it is not turning."""
         name = (self._namespace, element[0])
         if time.monotonic() - _LAST_TURN.get(name, -LOST_S) >= LOST_S:
@@ -57,7 +57,7 @@ class _RunLoop(beam.DoFn):  # type: ignore[misc]
             turn.set(Timestamp.now())
 
     @on_timer(TURN)
-    def turn(self, key: Any = beam.DoFn.KeyParam, turn: Any = beam.DoFn.TimerParam(TURN)) -> None:  # noqa: B008
+    def turn(self, key: Any = beam.DoFn.KeyParam, turn: Any = beam.DoFn.TimerParam(TURN)) -> None:
         """One turn of the key's loop."""
         name = (self._namespace, key)
         loop = _LOOPS.get(name)
