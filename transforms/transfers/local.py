@@ -43,6 +43,7 @@ class LocalHub:
         self._cells: list[dict[int, tuple[int, bytes]]] = [{} for _ in range(partitions)]
         self._log: list[list[tuple[int, bytes | None, bytes]]] = [[] for _ in range(partitions)]
         self._applied = [0] * partitions
+        self._caused: list[list[Output]] = [[] for _ in range(partitions)]
         self._sequenced = {self.topics.prepare: 0, self.topics.fulfil: 0}
         self.outputs: list[Output] = []
         """Everything emitted, in order."""
@@ -104,7 +105,9 @@ class LocalHub:
         records = self._log[number][start:stop]
         self._applied[number] = stop
         times, keys, values = (list(column) for column in zip(*records, strict=True))
-        for output in self.shards[number].apply(Batch(list(range(start, stop)), times, keys, values)):
+        caused = self.shards[number].apply(Batch(list(range(start, stop)), times, keys, values))
+        self._caused[number] += caused
+        for output in caused:
             self._take(output, at)
 
     def _take(self, output: Output, at: int) -> None:
@@ -128,6 +131,14 @@ class LocalHub:
         dfsp, _, currency = name.partition("/")
         participant = self.shards[partition_of(dfsp, self.partitions)].participants.get(dfsp)
         return participant.accounts.get(currency) if participant is not None else None
+
+    def log_of(self, partition: int) -> list[tuple[int, bytes | None, bytes]]:
+        """The shard's log: log time, key and value of every record."""
+        return list(self._log[partition])
+
+    def outputs_of(self, partition: int) -> list[Output]:
+        """What the shard emitted, in order."""
+        return list(self._caused[partition])
 
     def of(self, topic: str) -> Iterable[bytes]:
         """The values emitted to a topic."""
