@@ -11,10 +11,12 @@ RUN = [
     "confluent-kafka>=2.6,<3",
     # The read model's PostgreSQL driver: COPY and pipelines; binary, so that nothing has to be compiled.
     "psycopg[binary]>=3.2,<4",
-    # JSON of untrusted messages: fast, strict about UTF-8.
-    "orjson>=3.10,<4",
-    # Typed decoding of messages without a dictionary for each.
+    # JSON of messages: fast, strict about UTF-8, typed where no dictionary is needed.
     "msgspec>=0.19,<1",
+    # The read model's schema in numbered steps.
+    "yoyo-migrations>=9,<10",
+    # The hash of Flink's key groups: shard keys are chosen so that it spreads them evenly.
+    "mmh3>=4,<6",
     # Commands with grouped help.
     "click>=8.1,<9",
     # Tables, progress and live lines on a terminal; plain lines elsewhere.
@@ -68,7 +70,7 @@ setup(
         *find_packages(include=["jobs*", "transforms*", "state*", "flink*", "bench*"]),
         *find_packages(where="io", include=["florin_io*"]),
     ],
-    package_data={"flink": ["jars.lock", "pom.xml"]},
+    package_data={"flink": ["jars.lock", "pom.xml"], "transforms.read_model": ["migrations/*.sql"]},
     install_requires=RUN,
     extras_require={"test": TEST},
 )
