@@ -21,6 +21,7 @@ BATCH_RECORDS = 6_000
 """Most events of one SQL transaction."""
 GATHER_S = 0.2
 """Pause between transactions when events trickle: a transfer's reserve and commit then mostly share a batch."""
+IDLE_S = 0.5
 SHOW_S = 1.0
 
 
@@ -66,7 +67,8 @@ class Follower(PatientLoop):
             # Only markers of transactions may lie between the last event and here.
             writer.advance(reader.position() or 0)
             self._show_offset(reader, writer.offset())
-            return GATHER_S
+            return self.idle(GATHER_S, IDLE_S)
+        self.busy()
         breaks, dead = writer.breaks, writer.dead
         writer.apply([(offset_of(message), message.key(), message.value() or b"") for message in messages])
         self._show_offset(reader, writer.offset())

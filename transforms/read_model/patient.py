@@ -38,6 +38,7 @@ class PatientLoop(ABC):
         self.name = name
         self.counts: Counter[str] = Counter()
         self._failures = 0
+        self._quiet = 0
 
     @abstractmethod
     def step(self) -> float:
@@ -66,6 +67,15 @@ class PatientLoop(ABC):
             _LOG.info("%s: goes on after %d failures", self.name, self._failures)
             self._failures = 0
         return pause
+
+    def idle(self, first_s: float, longest_s: float) -> float:
+        """The pause after a step that found nothing: the longer it stays quiet, the longer. A turn costs about 1 ms."""
+        self._quiet += 1
+        return min(longest_s, first_s * float(2 ** min(self._quiet - 1, 10)))
+
+    def busy(self) -> None:
+        """The step found something."""
+        self._quiet = 0
 
     def take_counts(self) -> dict[str, int]:
         """Counts since the last call."""

@@ -23,7 +23,8 @@ LAG_ALLOWED_MS = 2_000
 """An unknown id is looked up again until the question is this old: the tables may be behind the transfer job."""
 REMEDY = "send the request again as a Mojaloop GET envelope"
 LOOK_AGAIN_S = 0.05
-IDLE_S = 0.02
+FIRST_IDLE_S = 0.01
+IDLE_S = 0.1
 
 _LOOK_UP = """
 SELECT transfer_id, payer, payee, state, completed, fulfilment, (extract(epoch FROM updated_at) * 1000)::bigint
@@ -56,7 +57,8 @@ class Answerer(PatientLoop):
         if len(waiting) < BATCH_QUESTIONS:
             waiting += reader.poll(BATCH_QUESTIONS - len(waiting))
         if not waiting:
-            return IDLE_S
+            return self.idle(FIRST_IDLE_S, IDLE_S)
+        self.busy()
         outputs = self._outputs(connection)
         if outputs:
             writer.write(outputs, reader, offset_of(waiting[len(outputs) - 1]) + 1, "")
