@@ -20,11 +20,17 @@ MAX_VALUE = 900_000
 WRONG_TYPE = "\x00"
 """Starts a member that was not a string where one belongs; no valid text contains it. The JSON text follows."""
 
+MAX_DEPTH = 64
+"""Deepest nesting. The decoder's own limit depends on the stack of whoever calls, which must not decide anything."""
+
+MAX_BRACKETS = 20_000
+
 MAX_NAME = 128
 """Longest name of a sender, in characters: what is longer is no DFSP."""
 
 NOTHING = Raw()
 
+_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"|([\[{])|([\]}])', re.DOTALL)
 _TRANSFER_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
@@ -128,6 +134,8 @@ def read(value: bytes, fast: bool = True) -> Envelope:
     """The record's envelope. Raises Unreadable. `fast` False takes the lenient way always; the result is the same."""
     if len(value) > MAX_VALUE:
         raise Unreadable(f"record of {len(value)} bytes; at most {MAX_VALUE} are handled")
+    if value.count(b"{") + value.count(b"[") > MAX_DEPTH:
+        _check_depth(value)
     if not value.isascii():
         try:
             value.decode()
@@ -143,6 +151,20 @@ def read(value: bytes, fast: bool = True) -> Envelope:
     except _JSON_ERRORS as error:
         raise Unreadable(f"not a JSON object: {_first_line(error)}") from None
     return _lenient_envelope(members)
+
+
+def _check_depth(value: bytes) -> None:
+    """Raises Unreadable if objects and arrays are nested too deep."""
+    if value.count(b"{") + value.count(b"[") > MAX_BRACKETS:
+        raise Unreadable(f"more than {MAX_BRACKETS} objects and arrays")
+    depth = 0
+    for match in _BRACKET.finditer(value):
+        if match.group(1) is not None:
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise Unreadable(f"nested deeper than {MAX_DEPTH} levels")
+        elif match.group(2) is not None:
+            depth -= 1
 
 
 def is_transfer_id(text: str) -> bool:
@@ -324,26 +346,29 @@ def _error_information(raw: Raw) -> ErrorInformation | None:
 
 
 def _lenient_envelope(members: dict[str, Raw]) -> Envelope:
-    content = _object(members.get("content", NOTHING))
     metadata = _object(members.get("metadata", NOTHING))
     event = _object(metadata.get("event", NOTHING))
     return Envelope(
         id=_text(members, "id"),
         from_=_text_or_none(members.get("from", NOTHING)),
         to=_text_or_none(members.get("to", NOTHING)),
-        content=Content(
-            UriParams(_text(_object(content.get("uriParams", NOTHING)), "id")),
-            content.get("headers", NOTHING),
-            content.get("payload", NOTHING),
-        ),
-        metadata=Metadata(
-            Event(_text(event, "type"), _text(event, "action")),
-            metadata.get("trace", NOTHING),
-        ),
+        content=_lenient_content(members.get("content", NOTHING)),
+        metadata=Metadata(Event(_text(event, "type"), _text(event, "action")), metadata.get("trace", NOTHING)),
         credit=_credit(members.get("credit", NOTHING)),
         admin=members.get("admin", NOTHING),
         tick=members.get("tick", NOTHING),
         pause=members.get("pause", NOTHING),
+    )
+
+
+def _lenient_content(raw: Raw) -> Content | None:
+    if not raw or bytes(raw) == b"null":
+        return None
+    found = _object(raw)
+    return Content(
+        UriParams(_text(_object(found.get("uriParams", NOTHING)), "id")),
+        found.get("headers", NOTHING),
+        found.get("payload", NOTHING),
     )
 
 
