@@ -20,13 +20,13 @@ import apache_beam as beam
 import click
 from apache_beam.options.pipeline_options import PipelineOptions
 from confluent_kafka import Consumer, TopicPartition
-from florin_io import endpoints
-from florin_io.kafka.client import KafkaUnreachable, admin, client_config
-from florin_io.kafka.log import LogTruncated
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from florin_io import endpoints
+from florin_io.kafka.client import KafkaUnreachable, admin, client_config
+from florin_io.kafka.log import LogTruncated
 from jobs import transfer
 from transforms.audit import Auditor, AuditResult
 from transforms.shards import ReplayShards
@@ -105,8 +105,12 @@ def main() -> None:
     """One command per job."""
 
 
-@main.command("transfer", help="Replay transfer-log; exit 1 at a difference, 3 if Kafka is not there, 4 if the log is cut.")
-@click.option("--kafka", metavar="HOST:PORT", help="bootstrap servers (default: FLORIN_KAFKA, the local stack, localhost:9092)")
+@main.command(
+    "transfer", help="Replay transfer-log; exit 1 at a difference, 3 if Kafka is not there, 4 if the log is cut."
+)
+@click.option(
+    "--kafka", metavar="HOST:PORT", help="bootstrap servers (default: FLORIN_KAFKA, the local stack, localhost:9092)"
+)
 @click.option("--topic-prefix", "--topic_prefix", default="", help="as given to the job")
 @click.option("--partitions", default=4, show_default=True, help="as given to the job")
 @click.option("--job-name", "--job_name", help="as given to the job  [default: transfer]")
@@ -125,7 +129,9 @@ def audit_transfer(
         if topics.log not in found:
             raise click.UsageError(f"there is no topic {topics.log} on {bootstrap}; is --topic-prefix right?")
         if len(found[topics.log].partitions) != partitions:
-            raise click.UsageError(f"{topics.log} has {len(found[topics.log].partitions)} partitions: give --partitions")
+            raise click.UsageError(
+                f"{topics.log} has {len(found[topics.log].partitions)} partitions: give --partitions"
+            )
         started = time.monotonic()
         ends = committed(bootstrap, topics.log, partitions, group)
         results = replay_and_compare(bootstrap, topics, ends, runner)
@@ -149,7 +155,11 @@ def audit_transfer(
 def _print(results: list[AuditResult], seconds: float, console: Console) -> None:
     table = Table("partition", *(next(iter(results)).compared if results else ()), "result")
     for result in results:
-        table.add_row(str(result.partition), *(f"{count:,}" for count in result.compared.values()), "differs" if result.difference else "equal")
+        table.add_row(
+            str(result.partition),
+            *(f"{count:,}" for count in result.compared.values()),
+            "differs" if result.difference else "equal",
+        )
     console.print(table)
     for result in results:
         if result.difference:

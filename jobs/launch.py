@@ -11,6 +11,9 @@ from dataclasses import dataclass
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from confluent_kafka import KafkaException
+from rich.console import Console
+from rich.text import Text
+
 from flink import submit
 from flink.errors import StackError
 from flink.records import JobRecord
@@ -18,9 +21,6 @@ from flink.rest import FlinkRest
 from florin_io import endpoints
 from florin_io.kafka import topics as kafka_topics
 from florin_io.kafka.client import KafkaUnreachable, admin
-from rich.console import Console
-from rich.text import Text
-
 from jobs import progress
 
 OK, JOB_FAILED, USAGE, UNREACHABLE, UNFIT = 0, 1, 2, 3, 4
@@ -52,26 +52,65 @@ def parser(module: str, description: str) -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog=f"python -m {module}",
         description=description,
-        epilog=EXIT_CODES + "\n\nAny other option of Beam's and of its Flink runner is passed on, for example --state_backend=rocksdb.",
+        epilog=EXIT_CODES
+        + "\n\nAny other option of Beam's and of its Flink runner is passed on, for example --state_backend=rocksdb.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     cluster = made.add_argument_group("cluster")
-    cluster.add_argument("--runner", default="FlinkRunner", help="Beam runner; a streaming job needs FlinkRunner (default)")
-    cluster.add_argument("--flink_master", metavar="HOST:PORT", help="Flink's REST address (default: FLORIN_FLINK, the local stack, localhost:8081)")
-    cluster.add_argument("--kafka", metavar="HOST:PORT", help="Kafka's bootstrap servers (default: FLORIN_KAFKA, the local stack, localhost:9092)")
-    cluster.add_argument("--parallelism", type=int, default=2, help="subtasks, each with a worker process and a core of its own (default 2)")
-    cluster.add_argument("--max_parallelism", type=int, default=128, help="key groups; fixed at the first deployment (default 128)")
-    cluster.add_argument("--checkpointing_interval", type=int, default=15_000, metavar="MS", help="ms between checkpoints; no output waits for one (default 15000)")
-    cluster.add_argument("--savepoint_path", metavar="PATH", help="start from this savepoint; `python -m flink restore` finds the latest")
-    cluster.add_argument("--job_name", help="name on the cluster; the group of committed offsets follows from it, so it is kept for life")
+    cluster.add_argument(
+        "--runner", default="FlinkRunner", help="Beam runner; a streaming job needs FlinkRunner (default)"
+    )
+    cluster.add_argument(
+        "--flink_master",
+        metavar="HOST:PORT",
+        help="Flink's REST address (default: FLORIN_FLINK, the local stack, localhost:8081)",
+    )
+    cluster.add_argument(
+        "--kafka",
+        metavar="HOST:PORT",
+        help="Kafka's bootstrap servers (default: FLORIN_KAFKA, the local stack, localhost:9092)",
+    )
+    cluster.add_argument(
+        "--parallelism",
+        type=int,
+        default=2,
+        help="subtasks, each with a worker process and a core of its own (default 2)",
+    )
+    cluster.add_argument(
+        "--max_parallelism", type=int, default=128, help="key groups; fixed at the first deployment (default 128)"
+    )
+    cluster.add_argument(
+        "--checkpointing_interval",
+        type=int,
+        default=15_000,
+        metavar="MS",
+        help="ms between checkpoints; no output waits for one (default 15000)",
+    )
+    cluster.add_argument(
+        "--savepoint_path", metavar="PATH", help="start from this savepoint; `python -m flink restore` finds the latest"
+    )
+    cluster.add_argument(
+        "--job_name", help="name on the cluster; the group of committed offsets follows from it, so it is kept for life"
+    )
     topics = made.add_argument_group("topics")
     topics.add_argument("--topic_prefix", default="", help="goes before every topic name (default none)")
-    topics.add_argument("--partitions", type=int, default=4, help="partitions of the log, one shard each; fixed for life (default 4)")
-    topics.add_argument("--replication", type=int, default=1, help="replicas of topics that are made or checked (default 1; production: 3)")
+    topics.add_argument(
+        "--partitions", type=int, default=4, help="partitions of the log, one shard each; fixed for life (default 4)"
+    )
+    topics.add_argument(
+        "--replication",
+        type=int,
+        default=1,
+        help="replicas of topics that are made or checked (default 1; production: 3)",
+    )
     way = made.add_argument_group("what to do")
-    way.add_argument("--dry-run", action="store_true", help="check options, topics and cluster, print the graph, submit nothing")
-    way.add_argument("--detach", action="store_true", help="return as soon as the job runs instead of showing its progress")
+    way.add_argument(
+        "--dry-run", action="store_true", help="check options, topics and cluster, print the graph, submit nothing"
+    )
+    way.add_argument(
+        "--detach", action="store_true", help="return as soon as the job runs instead of showing its progress"
+    )
     return made
 
 
@@ -191,7 +230,9 @@ def _beam_options() -> set[str]:
     return set(known._option_string_actions)
 
 
-def main(job_of: Callable[[argparse.Namespace], StreamingJob], made: argparse.ArgumentParser, argv: Sequence[str]) -> int:
+def main(
+    job_of: Callable[[argparse.Namespace], StreamingJob], made: argparse.ArgumentParser, argv: Sequence[str]
+) -> int:
     """Parse and run; `job_of` turns the options into the job and may raise ValueError."""
     options, beam_options = made.parse_known_args(argv)
     for part in beam_options:

@@ -8,12 +8,12 @@ from collections import deque
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer, TopicPartition
-from flink.rest import TERMINAL, FlinkError, FlinkRest
-from florin_io.kafka.client import client_config
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from flink.rest import TERMINAL, FlinkError, FlinkRest
+from florin_io.kafka.client import client_config
 from transforms.shard import LATENCY_BUCKETS_MS
 
 _LOG = logging.getLogger(__name__)

@@ -12,9 +12,9 @@ import argparse
 from functools import partial
 
 import apache_beam as beam
+
 from florin_io import endpoints
 from florin_io.kafka.topics import FOREVER, TopicSpec
-
 from jobs import launch
 from transforms.shard import LogSettings, ShardSpec
 from transforms.shards import RunShards
@@ -97,7 +97,9 @@ def parser() -> argparse.ArgumentParser:
 def job_of(options: argparse.Namespace) -> launch.StreamingJob:
     """What the options ask for."""
     if options.partitions < 1 or options.partitions > options.max_parallelism:
-        raise ValueError(f"--partitions must be 1 to --max_parallelism ({options.max_parallelism}), not {options.partitions}")
+        raise ValueError(
+            f"--partitions must be 1 to --max_parallelism ({options.max_parallelism}), not {options.partitions}"
+        )
     topics = Topics(options.topic_prefix)
     name = options.job_name or f"{options.topic_prefix}transfer"
     settings = LogSettings(endpoints.resolve(kafka=options.kafka).kafka, group_of(name))

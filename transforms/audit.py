@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from florin_io.kafka.log import LogReader
-
 from transforms.core import Output
 from transforms.shard import ShardSpec
 
@@ -46,7 +45,7 @@ class Auditor:
 
     def __call__(self, shard: ShardSpec, outputs: Iterator[list[Output]]) -> AuditResult:
         """Audit one shard; stops at the first difference."""
-        result = AuditResult(shard.partition, {topic: 0 for topic in self.topics})
+        result = AuditResult(shard.partition, dict.fromkeys(self.topics, 0))
         emitted = {topic: self._emitted(topic, shard.partition) for topic in self.topics}
         checks = {topic: self.check(topic) for topic in self.topics}
         try:

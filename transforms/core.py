@@ -42,9 +42,7 @@ class Batch:
 
     def slice(self, start: int, stop: int) -> Batch:
         """The records at positions `start` to `stop` (exclusive)."""
-        return Batch(
-            self.offsets[start:stop], self.times[start:stop], self.keys[start:stop], self.values[start:stop]
-        )
+        return Batch(self.offsets[start:stop], self.times[start:stop], self.keys[start:stop], self.values[start:stop])
 
 
 class ShardCore(ABC):

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from confluent_kafka import Message
+
 from florin_io.kafka.log import LogReader, LogTruncated, now_ms
 from florin_io.kafka.writer import TransactionalWriter
 from state.cells import CellError, CellHeader, check, decode, encode
 from state.pace import SnapshotPace
-
 from transforms.core import PAUSE_PREFIX, Batch, Output, ShardCore
 
 _LOG = logging.getLogger(__name__)

@@ -1,8 +1,8 @@
 """The engine: deterministic shards over Kafka logs as a Beam transform. It knows no domain.
 
-    ticks -> fan out: one element per shard -> stateful DoFn with a looping processing-time timer
-        turn:     poll the partition -> core.apply -> one Kafka transaction (outputs and input offset)
-        snapshot: load the cells at the start; afterwards write those that are due
+ticks -> fan out: one element per shard -> stateful DoFn with a looping processing-time timer
+    turn:     poll the partition -> core.apply -> one Kafka transaction (outputs and input offset)
+    snapshot: load the cells at the start; afterwards write those that are due
 """
 
 from __future__ import annotations

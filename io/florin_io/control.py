@@ -32,7 +32,9 @@ def pause_and_wait(bootstrap: str, topic: str, partitions: int, group: str, time
 
     Raises NotPaused.
     """
-    append_everywhere(bootstrap, topic, partitions, json.dumps({"pause": str(uuid.uuid4())}, separators=(",", ":")).encode())
+    append_everywhere(
+        bootstrap, topic, partitions, json.dumps({"pause": str(uuid.uuid4())}, separators=(",", ":")).encode()
+    )
     until = time.monotonic() + timeout_s
     while late := not_paused(bootstrap, topic, partitions, group):
         if time.monotonic() > until:

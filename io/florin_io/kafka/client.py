@@ -44,7 +44,7 @@ def client_config(bootstrap: str, **settings: Any) -> dict[str, Any]:
 
 def admin(bootstrap: str, timeout_s: float = 10) -> AdminClient:
     """An admin client that has reached the cluster. Raises KafkaUnreachable."""
-    client = AdminClient(client_config(bootstrap, **{"log_level": 0}))
+    client = AdminClient(client_config(bootstrap, log_level=0))
     try:
         client.list_topics(timeout=timeout_s)
     except KafkaException as error:

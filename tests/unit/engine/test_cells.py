@@ -41,7 +41,9 @@ def test_a_truncated_cell_is_refused(length: int) -> None:
 def test_an_unknown_format_version_names_both_versions_and_the_remedy() -> None:
     cell = bytearray(encode(HEADER, b"payload"))
     struct.pack_into(">4sB", cell, 0, MAGIC, FORMAT + 1)
-    with pytest.raises(CellError, match=rf"format version {FORMAT + 1}, this program reads {FORMAT}.*release that wrote it"):
+    with pytest.raises(
+        CellError, match=rf"format version {FORMAT + 1}, this program reads {FORMAT}.*release that wrote it"
+    ):
         decode(bytes(cell))
 
 

@@ -1,0 +1,106 @@
+"""A local stack of the benchmark's own, and what its processes cost."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from flink.processes import is_free
+
+SPARE_PORTS = 8
+
+
+class BenchStack:
+    """A running stack in a folder of its own; commands run against it as a user's would."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+
+    def run(self, module: str, *arguments: str) -> None:
+        """Run one of our commands; its output goes to standard error. Raises CalledProcessError."""
+        subprocess.run([sys.executable, "-m", module, *arguments], check=True, stdout=sys.stderr)
+
+    def addresses(self) -> dict[str, str]:
+        """kafka, flink, postgres."""
+        state = json.loads((self.home / "stack.json").read_text())
+        return {name: state[name] for name in ("kafka", "flink", "postgres")}
+
+    def pids(self) -> dict[str, int]:
+        """Process ids of the servers by name."""
+        state = json.loads((self.home / "stack.json").read_text())
+        return {name: ident["pid"] for name, ident in state["pids"].items()}
+
+    def taskmanagers_at_work(self) -> list[int]:
+        """Pids of the TaskManagers that have a worker process."""
+        pids = [pid for name, pid in self.pids().items() if name.startswith("taskmanager")]
+        return [pid for pid in pids if psutil.Process(pid).children()]
+
+    def cpu_s(self) -> Counter[str]:
+        """CPU seconds used so far: kafka, jobmanager, taskmanagers, workers, postgres, load generator (this process)."""
+        used: Counter[str] = Counter({"load generator": _cpu(psutil.Process())})
+        for name, pid in self.pids().items():
+            server = psutil.Process(pid)
+            if name.startswith("taskmanager"):
+                used["taskmanagers"] += _cpu(server)
+                used["workers"] += sum(_cpu(child) for child in server.children(recursive=True))
+            else:
+                used[name] += _cpu(server) + sum(_cpu(child) for child in server.children(recursive=True))
+        return used
+
+    def workers_rss(self) -> int:
+        """Resident bytes of all worker processes."""
+        pids = [pid for name, pid in self.pids().items() if name.startswith("taskmanager")]
+        children = [child for pid in pids for child in psutil.Process(pid).children(recursive=True)]
+        return sum(_rss(child) for child in children)
+
+
+def _cpu(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+        return float(times.user + times.system)
+    except psutil.NoSuchProcess:
+        return 0.0
+
+
+def _rss(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0
+
+
+@contextmanager
+def bench_stack(taskmanagers: int) -> Iterator[BenchStack]:
+    """Start a stack on free ports, point this process and its children to it, and stop and delete it at the end."""
+    with tempfile.TemporaryDirectory(prefix="florin-bench-") as folder:
+        home = Path(folder) / "home"
+        before = {
+            name: os.environ.pop(name, None)
+            for name in ("FLORIN_HOME", "FLORIN_KAFKA", "FLORIN_FLINK", "FLORIN_POSTGRES")
+        }
+        os.environ["FLORIN_HOME"] = str(home)
+        stack = BenchStack(home)
+        try:
+            stack.run("flink", "up", "-n", str(taskmanagers), "--port-base", str(_free_base()))
+            yield stack
+        finally:
+            stack.run("flink", "down", "--delete")
+            os.environ.pop("FLORIN_HOME")
+            os.environ.update({name: value for name, value in before.items() if value is not None})
+
+
+def _free_base() -> int:
+    """A port with some free ones behind it."""
+    for base in range(24_000, 30_000, 100):
+        if all(is_free(port) for port in range(base, base + SPARE_PORTS)):
+            return base
+    raise RuntimeError("no free ports between 24000 and 30000")

@@ -1,0 +1,201 @@
+"""The transfer benchmark: throughput, latency, recovery and cost of the whole system on this machine.
+
+    python -m bench.transfer               a table
+    python -m bench.transfer --json -      the same as one JSON object, the last line of the output
+
+Starts a stack of its own (Kafka, Flink, PostgreSQL), runs the transfer job and the load generator beside it, and the
+no-op job as the yardstick in the same run. Every transfer is checked; a run with a wrong outcome reports no figures.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from bench import noop
+from bench.stack import BenchStack, bench_stack
+from florin_io.kafka.log import end_offsets
+from jobs.load.config import Config
+from jobs.load.report import Report
+from jobs.load.transfer import run
+from jobs.read_model import database_of
+from transforms.load.scenarios import EVERYDAY
+from transforms.read_model import schema
+from transforms.read_model.reader import ReadModel
+from transforms.transfers.topics import Topics
+
+PARTITIONS = 4
+HAPPY = {"committed": 1.0}
+ABOUT = {
+    "transfers_per_s": "complete transfers/s over 8 DFSPs",
+    "hot_pair_per_s": "complete transfers/s between two DFSPs",
+    "with_read_model_per_s": "complete transfers/s over 8 DFSPs, read model on",
+    "read_model_events_per_s": "events/s the read model applied meanwhile and after",
+    "noop_per_s": "transfers/s of the no-op job",
+    "ratio_to_noop": "transfers_per_s / noop_per_s",
+    "p50_ms_at_1000": "ms, prepare appended to POST seen, at 1,000/s",
+    "p99_ms_at_1000": "ms, the same",
+    "committed_p50_ms_at_1000": "ms, prepare appended to COMMITTED seen by the payer, at 1,000/s",
+    "committed_p99_ms_at_1000": "ms, the same",
+    "recovery_s": "s without outputs after kill -9 of a TaskManager at 1,000/s",
+    "cpu_s_per_transfer": "CPU seconds per transfer, all processes",
+}
+
+
+class WrongOutcomes(RuntimeError):
+    """The load generator found transfers that ended other than they must."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Lengths of the runs in seconds."""
+
+    throughput_s: float
+    latency_s: float
+    recovery_s: float
+    in_flight: int
+
+
+def checked(config: Config) -> Report:
+    """Run the load and insist on right outcomes."""
+    report = run(config)
+    if not report.ok:
+        raise WrongOutcomes(
+            f"{report.mismatches} mismatches, {report.missing} missing: {report.examples[:3]} {report.hints}"
+        )
+    return report
+
+
+def throughput(stack: BenchStack, plan: Plan, **settings: Any) -> tuple[float, dict[str, float]]:
+    """Complete transfers/s as fast as it goes, and CPU seconds per transfer by process."""
+    before = stack.cpu_s()
+    report = checked(
+        Config(
+            rate=0,
+            duration_s=plan.throughput_s,
+            mix=HAPPY,
+            in_flight=plan.in_flight,
+            warmup_s=plan.throughput_s / 6,
+            **settings,
+        )
+    )
+    used: Counter[str] = stack.cpu_s()
+    used.subtract(before)
+    return report.per_s, {name: seconds / report.completed for name, seconds in used.items()}
+
+
+def recovery(stack: BenchStack, plan: Plan) -> float:
+    """Seconds without any output after kill -9 of a TaskManager at 1,000/s; every outcome must still be right."""
+
+    def kill() -> None:
+        os.kill(stack.taskmanagers_at_work()[0], signal.SIGKILL)
+
+    timer = threading.Timer(plan.recovery_s / 4, kill)
+    timer.start()
+    try:
+        report = checked(Config(rate=1000, duration_s=plan.recovery_s, mix=HAPPY, grace_s=60))
+    finally:
+        timer.cancel()
+    return report.longest_silence_s
+
+
+def read_model_rate(stack: BenchStack, plan: Plan) -> tuple[float, float]:
+    """Complete transfers/s with the read model on, and events/s it applied until it had caught up."""
+    stack.run("jobs.read_model", "--detach")
+    kafka, topic = stack.addresses()["kafka"], Topics().events
+    with ReadModel(database_of(None, schema.DEFAULT_SCHEMA)) as model:
+        while any(model.lag(end_offsets(kafka, topic, PARTITIONS))):
+            time.sleep(0.5)
+        before, began = sum(model.offsets().values()), time.monotonic()
+        rate, _ = throughput(stack, plan)
+        while any(model.lag(end_offsets(kafka, topic, PARTITIONS))):
+            time.sleep(0.2)
+        return rate, (sum(model.offsets().values()) - before) / (time.monotonic() - began)
+
+
+def measure(plan: Plan, say: Console) -> dict[str, Any]:
+    """All figures, in the order in which they disturb each other least."""
+    figures: dict[str, Any] = {}
+    with bench_stack(taskmanagers=3) as stack:
+        kafka = stack.addresses()["kafka"]
+        say.print("no-op job ...")
+        stack.run("bench.noop", "--detach", "--topic_prefix=noop-")
+        figures["noop_per_s"] = noop.drive(kafka, "noop-", PARTITIONS, plan.throughput_s, plan.in_flight)
+        stack.run("flink", "savepoint", "noop-noop")
+        say.print("transfer job: latency at 1,000/s ...")
+        stack.run("jobs.transfer", "--detach")
+        stack.run("jobs.hub", "setup")
+        checked(Config(rate=500, duration_s=5, mix=HAPPY, warmup_s=0))
+        report = checked(Config(rate=1000, duration_s=plan.latency_s, mix=dict(EVERYDAY)))
+        figures["p50_ms_at_1000"], figures["p99_ms_at_1000"] = report.reserved["p50_ms"], report.reserved["p99_ms"]
+        figures["committed_p50_ms_at_1000"] = report.committed["p50_ms"]
+        figures["committed_p99_ms_at_1000"] = report.committed["p99_ms"]
+        say.print("throughput over 8 DFSPs ...")
+        figures["transfers_per_s"], by_process = throughput(stack, plan)
+        figures["cpu_s_per_transfer"] = sum(by_process.values())
+        figures["cpu_s_per_transfer_by_process"] = by_process
+        say.print("throughput between two DFSPs ...")
+        figures["hot_pair_per_s"], _ = throughput(stack, plan, dfsps=("dfsp1", "dfsp2"))
+        say.print("recovery after kill -9 ...")
+        figures["recovery_s"] = recovery(stack, plan)
+        say.print("throughput with the read model on ...")
+        figures["with_read_model_per_s"], figures["read_model_events_per_s"] = read_model_rate(stack, plan)
+    figures["ratio_to_noop"] = figures["transfers_per_s"] / figures["noop_per_s"]
+    figures["machine"] = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    return figures
+
+
+def show(figures: dict[str, Any], console: Console) -> None:
+    """The figures as tables."""
+    table = Table("figure", "value", "meaning", title=f"bench.transfer on {figures['machine']}")
+    for name, meaning in ABOUT.items():
+        value = figures[name]
+        table.add_row(name, f"{value:,.0f}" if value >= 100 else f"{value:.3g}", meaning)
+    console.print(table)
+    table = Table("process", "CPU us per transfer", title="Where the CPU time of a transfer goes")
+    for name, seconds in sorted(figures["cpu_s_per_transfer_by_process"].items(), key=lambda item: -item[1]):
+        table.add_row(name, f"{seconds * 1e6:.0f}")
+    console.print(table)
+
+
+@click.command(help=__doc__)
+@click.option(
+    "--json", "json_to", metavar="FILE", help="Write JSON to FILE, `-` for standard output, instead of a table."
+)
+@click.option(
+    "--seconds", default=30.0, show_default=True, help="Length of each throughput run; the others follow from it."
+)
+@click.option("--in-flight", default=4000, show_default=True, help="Transfers at once in the throughput runs.")
+def main(json_to: str | None, seconds: float, in_flight: int) -> None:
+    """Measure and report."""
+    logging.basicConfig(level=logging.ERROR)
+    say = Console(stderr=True, highlight=False)
+    try:
+        figures = measure(Plan(seconds, 2 * seconds, max(2 * seconds, 40.0), in_flight), say)
+    except WrongOutcomes as error:
+        say.print(f"[red]no figures: {error}[/red]", soft_wrap=True)
+        sys.exit(1)
+    if json_to is None:
+        show(figures, Console(highlight=False))
+    elif json_to == "-":
+        print(json.dumps(figures))
+    else:
+        Path(json_to).write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
