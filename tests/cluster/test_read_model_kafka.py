@@ -127,7 +127,7 @@ def test_postgres_away_at_start_and_in_mid_run_is_waited_for(
     postgres.stop()
     try:
         assert follower.turn() > 0
-        assert "no PostgreSQL answers" in caplog.text
+        assert "PostgreSQL: connection" in caplog.text
     finally:
         postgres.start()
     turn(follower, lambda: place.lag() == 0)

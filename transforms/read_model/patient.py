@@ -11,7 +11,7 @@ import psycopg
 from confluent_kafka import KafkaException, Message
 
 from florin_io.kafka.writer import Fenced
-from florin_io.postgres import TRANSIENT
+from florin_io.postgres import TRANSIENT, PostgresUnreachable
 from transforms.read_model.writer import OffsetMoved
 
 _LOG = logging.getLogger(__name__)
@@ -94,4 +94,6 @@ def offset_of(message: Message) -> int:
 def _text(error: BaseException) -> str:
     if isinstance(error, KafkaException):
         return f"Kafka: {error.args[0].str()}"
-    return str(error).strip().replace("\n", " ")
+    if isinstance(error, PostgresUnreachable):
+        error = error.__cause__ or error  # the remedies are for a person at a start, not for a log
+    return f"PostgreSQL: {str(error).strip().splitlines()[0]}" if isinstance(error, psycopg.Error) else str(error)
