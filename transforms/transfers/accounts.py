@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import msgspec
+
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -52,44 +54,21 @@ class Participant:
         self.accounts: dict[str, Account] = {}
 
 
-class Transfer:
+class Transfer(msgspec.Struct, gc=False):
     """A RESERVED transfer. `key` and `content` are digests of its id and of its prepare; times are log ms."""
 
-    __slots__ = (
-        "account",
-        "condition",
-        "content",
-        "currency",
-        "expiration",
-        "id",
-        "key",
-        "order",
-        "payee",
-        "payer",
-        "units",
-    )  # fmt: skip
+    id: str
+    payer: str
+    payee: Participant
+    account: Account
+    units: int
+    condition: bytes
+    expiration: int
+    order: int
+    key: bytes
+    content: bytes
 
-    def __init__(
-        self,
-        id: str,
-        payer: str,
-        payee: Participant,
-        account: Account,
-        units: int,
-        condition: bytes,
-        expiration: int,
-        order: int,
-        key: bytes,
-        content: bytes,
-    ) -> None:
-        self.id = id
-        self.payer = payer
-        self.payee = payee
-        self.account = account
-        self.currency = account.currency
-        self.units = units
-        self.condition = condition
-        self.expiration = expiration
-        self.order = order
-        self.key = key
-        self.content = content
+    @property
+    def currency(self) -> str:
+        """Currency of the account and the amount."""
+        return self.account.currency

@@ -11,6 +11,7 @@ from hashlib import sha256
 from transforms.transfers import money
 from transforms.transfers.accounts import Account, Chain
 
+_text = money.text
 _MARK = b',"hash":"'
 _TAIL = len(_MARK) + 64 + 2
 
@@ -22,22 +23,15 @@ def account_event(
 
     `id` is escaped; `extra` is JSON members that start with a comma, or empty.
     """
-    position, reserved = account.position, account.reserved
-    whole, rest = divmod(position, 10_000)
-    position_text = str(whole) if rest == 0 else money.text(position)
-    whole, rest = divmod(reserved, 10_000)
-    reserved_text = str(whole) if rest == 0 else money.text(reserved)
-    whole, rest = divmod(change, 10_000)
-    change_text = str(whole) if rest == 0 else money.text(change)
-    account.seq += 1
+    account.seq = seq = account.seq + 1
     previous = account.hash
-    body = (
-        f'{{"account":"{account.name}","seq":{account.seq},"transferId":"{id}","kind":"{kind}","change":"{change_text}",'
-        f'"position":"{position_text}","reserved":"{reserved_text}",{account.limits},"state":"{state}",'
-        f'"at":{at},"offset":{offset}{extra},"prevHash":"{previous}"'
-    )
-    account.hash = digest = sha256((previous + body).encode()).hexdigest()
-    return f'{body},"hash":"{digest}"}}'.encode()
+    linked = (
+        f'{previous}{{"account":"{account.name}","seq":{seq},"transferId":"{id}","kind":"{kind}",'
+        f'"change":"{_text(change)}","position":"{_text(account.position)}","reserved":"{_text(account.reserved)}",'
+        f'{account.limits},"state":"{state}","at":{at},"offset":{offset}{extra},"prevHash":"{previous}"'
+    ).encode()
+    account.hash = digest = sha256(linked).hexdigest()
+    return linked[64:] + f',"hash":"{digest}"}}'.encode()
 
 
 def limits_text(account: Account) -> str:
@@ -49,12 +43,12 @@ def journal_event(journal: Chain, kind: str, at: int, offset: int, extra: str) -
     """The next link of the shard's own journal; `extra` as in `account_event`."""
     journal.seq += 1
     previous = journal.hash
-    body = (
-        f'{{"account":"{journal.name}","seq":{journal.seq},"kind":"{kind}","at":{at},"offset":{offset}{extra},'
+    linked = (
+        f'{previous}{{"account":"{journal.name}","seq":{journal.seq},"kind":"{kind}","at":{at},"offset":{offset}{extra},'
         f'"prevHash":"{previous}"'
-    )
-    journal.hash = digest = sha256((previous + body).encode()).hexdigest()
-    return f'{body},"hash":"{digest}"}}'.encode()
+    ).encode()
+    journal.hash = digest = sha256(linked).hexdigest()
+    return linked[64:] + f',"hash":"{digest}"}}'.encode()
 
 
 def link_hash(value: bytes, previous: str) -> str | None:

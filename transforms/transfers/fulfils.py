@@ -6,6 +6,7 @@ import re
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec import Raw
 
 from transforms.transfers import messages
@@ -26,17 +27,14 @@ COMPLETED_AHEAD_MS = 1000
 _CODE = re.compile(r"[0-9]{4}")
 
 
-class _Run:
+class _Run(msgspec.Struct, gc=False):
     """One answer on its way through the checks."""
 
-    __slots__ = ("action", "id", "shard", "source", "trace")
-
-    def __init__(self, shard: TransferShard, id: str, source: str, action: str, trace: Raw) -> None:
-        self.shard = shard
-        self.id = id
-        self.source = source
-        self.action = action
-        self.trace = trace
+    shard: TransferShard
+    id: str
+    source: str
+    action: str
+    trace: Raw
 
     def refuse(self, code: str, reason: str) -> None:
         """Tell the sender; the transfer stays as it is and the answer is not remembered."""

@@ -9,11 +9,13 @@ positions of a currency sum to zero, so no payee's position can pass -MAX_BALANC
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 SCALE = 10_000
 MAX_DIGITS = 18
 MAX_BALANCE = 10**30
 
+_FRACTIONS = ["", *(f".{rest:04d}".rstrip("0") for rest in range(1, SCALE))]
 _AMOUNT = re.compile(r"(0|[1-9][0-9]*)(?:\.([0-9]+))?")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 
@@ -22,6 +24,7 @@ class MoneyError(ValueError):
     """An amount that is not one; the message says what is wrong with it."""
 
 
+@lru_cache(16_384)
 def parse(text: str) -> int:
     """Units of the decimal string `text`: zero or positive, at most 4 decimals and 18 digits; else MoneyError."""
     match = _AMOUNT.fullmatch(text) if len(text) <= 64 else None
@@ -48,9 +51,7 @@ def text(units: int) -> str:
     if units < 0:
         return "-" + text(-units)
     whole, rest = divmod(units, SCALE)
-    if rest == 0:
-        return str(whole)
-    return f"{whole}.{rest:04d}".rstrip("0")
+    return f"{whole}{_FRACTIONS[rest]}"
 
 
 def is_currency(code: str) -> bool:
