@@ -250,7 +250,10 @@ def _list_savepoints(job: str | None) -> None:
 @click.option("--job", help="Of this job; needed for a savepoint that is not in the list.")
 @click.option("--parallelism", "-p", type=click.IntRange(1, 64), help="Another parallelism than before.")
 def restore(path: str, job: str | None, parallelism: int | None) -> None:
-    """Start a job again from a savepoint: PATH, its last part, or `latest`."""
+    """Start a job again from a savepoint: PATH, its last part, or `latest`.
+
+    After a crash of the whole cluster `latest` is the last checkpoint.
+    """
     chosen = savepoints.choose(path, job)
     console.print(f"restoring {chosen.job.name} from {chosen.path}")
     sys.exit(savepoints.restore(chosen, parallelism))

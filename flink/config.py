@@ -118,6 +118,8 @@ def flink_config(config: StackConfig) -> str:
         "execution.checkpointing.dir": (folder / "checkpoints").as_uri(),
         "execution.checkpointing.savepoint-dir": (folder / "savepoints").as_uri(),
         "execution.checkpointing.tolerable-failed-checkpoints": 10,
+        # The last checkpoint outlives the cluster, so that a job can be resumed after a crash of the whole machine.
+        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "heartbeat.interval": 1000,
         "heartbeat.timeout": 12000,
         "heartbeat.rpc-failure-threshold": 2,

@@ -45,6 +45,12 @@ def _file(name: str) -> Path:
     return paths.home() / "jobs" / f"{name.replace('/', '_')}.json"
 
 
+def every() -> list[JobRecord]:
+    """The records of all jobs submitted from this run folder."""
+    files = sorted((paths.home() / "jobs").glob("*.json"))
+    return [JobRecord(**json.loads(file.read_text(encoding="utf-8"))) for file in files]
+
+
 def load(name: str) -> JobRecord:
     """The record of a job; the error lists those there are."""
     file = _file(name)

@@ -65,13 +65,25 @@ def listed(job: str | None = None) -> list[Savepoint]:
     return sorted(found, key=lambda savepoint: -savepoint.time)
 
 
+def retained(record: JobRecord) -> Savepoint | None:
+    """The last checkpoint of the job's latest run, which a crash or a cancel leaves behind."""
+    folder = paths.home() / "checkpoints" / record.job_id
+    found = list(folder.glob("chk-*/_metadata")) if record.job_id else []
+    if not found:
+        return None
+    newest = max(found, key=lambda file: int(file.parent.name.removeprefix("chk-")))
+    return Savepoint(newest.parent.as_uri(), record, newest.stat().st_mtime)
+
+
 def choose(wanted: str, job: str | None = None) -> Savepoint:
-    """`latest`, or a savepoint's path or the last part of it."""
+    """`latest` (savepoint, or checkpoint that a crash left), or a savepoint's path or the last part of it."""
     known = listed(job)
     if wanted == "latest":
-        if not known:
-            raise StackError(f"No savepoint{f' of {job!r}' if job else ''} in {_registry()}.")
-        return known[0]
+        checkpoints = [retained(record) for record in records.every() if job in (None, record.name)]
+        both = [*known, *(checkpoint for checkpoint in checkpoints if checkpoint is not None)]
+        if not both:
+            raise StackError(f"No savepoint or checkpoint{f' of {job!r}' if job else ''} in {paths.home()}.")
+        return max(both, key=lambda savepoint: savepoint.time)
     for savepoint in known:
         if wanted.rstrip("/") in (savepoint.path, str(local(savepoint.path)), savepoint.path.rsplit("/", 1)[-1]):
             return savepoint

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -187,8 +188,9 @@ def up(config: StackConfig, say: Callable[[str], None]) -> bool:
             say(f"stopped {name}, left from a run that crashed")
         jars.fetch()
         try:
-            start(config)
-            wait_ready(config, say)
+            with _interruptible():
+                start(config)
+                wait_ready(config, say)
         except BaseException:
             stop(config.folder)
             raise
@@ -208,6 +210,21 @@ def scale(config: StackConfig, taskmanagers: int) -> None:
         if time.monotonic() > end:
             raise StackError(f"{taskmanagers} TaskManagers do not start; see {config.folder / 'logs'}")
         time.sleep(0.1)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGINT and SIGTERM raise KeyboardInterrupt, also in a shell's background job, where SIGINT is ignored."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(signum, signal.default_int_handler) for signum in signals]
+    try:
+        yield
+    finally:
+        for signum, handler in zip(signals, before, strict=True):
+            signal.signal(signum, handler)
 
 
 def tail(file: Path, lines: int = 25) -> str:

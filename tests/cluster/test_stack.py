@@ -240,6 +240,20 @@ def test_up_after_kill_9_of_the_supervisor_starts_clean(stack: Stack) -> None:
     assert "up after" in stack.up()
 
 
+def test_a_job_resumes_from_its_last_checkpoint_after_the_whole_cluster_crashed(stack: Stack) -> None:
+    stack.run(str(JOB))
+    with stack.rest() as rest:
+        job_id = rest.require("trivial")["jid"]
+        eventually("a checkpoint", lambda: rest.checkpoints(job_id)["counts"]["completed"] > 0, 60)
+    everything = family(stack.state["supervisor"]["pid"])
+    os.kill(everything[0], signal.SIGKILL)
+    eventually("all children die with the supervisor", lambda: gone(everything), 30)
+    stack.up()
+    stack.flink("restore", "latest", "--job", "trivial")
+    with stack.rest() as rest:
+        assert "chk-" in rest.checkpoints(rest.require("trivial")["jid"])["latest"]["restored"]["external_path"]
+
+
 def test_down_stops_everything_and_frees_the_ports(stack: Stack) -> None:
     everything = family(stack.state["supervisor"]["pid"])
     assert stack.flink("down").startswith("stopped")
@@ -259,6 +273,9 @@ def test_ctrl_c_during_up_leaves_nothing_half_alive(tmp_path: Path) -> None:
     eventually("some children", lambda: len(half.state["pids"]) >= 2, 60)
     everything = family(half.state["supervisor"]["pid"])
     starting.send_signal(signal.SIGINT)
-    assert starting.wait(60) != 0
-    assert gone(everything)
-    half.flink("status", expect=3)
+    try:
+        assert starting.wait(60) != 0
+        assert gone(everything)
+        half.flink("status", expect=3)
+    finally:
+        half.flink("down")

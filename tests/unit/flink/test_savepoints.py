@@ -43,7 +43,7 @@ def test_a_deleted_savepoint_is_not_listed(home: Path) -> None:
     (home / "savepoints" / "savepoint-a" / "_metadata").unlink()
     (home / "savepoints" / "savepoint-a").rmdir()
     assert savepoints.listed() == []
-    with pytest.raises(StackError, match="No savepoint of 'transfer'"):
+    with pytest.raises(StackError, match="No savepoint or checkpoint of 'transfer'"):
         savepoints.choose("latest", savepoint.job.name)
 
 
@@ -55,6 +55,18 @@ def test_a_savepoint_is_chosen_by_latest_path_or_name(home: Path) -> None:
     assert savepoints.choose(str(home / "savepoints" / "savepoint-a")) == old
     with pytest.raises(StackError, match="no savepoint listed here"):
         savepoints.choose("savepoint-c")
+
+
+def test_latest_may_be_the_checkpoint_that_a_crash_left(home: Path) -> None:
+    made(home, "savepoint-a", "transfer", 100.0)
+    for number in (9, 10):
+        (home / "checkpoints" / "1234" / f"chk-{number}").mkdir(parents=True)
+        (home / "checkpoints" / "1234" / f"chk-{number}" / "_metadata").write_bytes(b"x")
+    JobRecord(name="transfer", parallelism=2, job_id="1234", command=COMMAND, folder=str(home)).save()
+    JobRecord(name="cards", parallelism=2, job_id="5678", command=COMMAND, folder=str(home)).save()
+    assert savepoints.choose("latest", "transfer").path == (home / "checkpoints" / "1234" / "chk-10").as_uri()
+    with pytest.raises(StackError, match="No savepoint or checkpoint of 'cards'"):
+        savepoints.choose("latest", "cards")
 
 
 def test_a_savepoint_not_in_the_list_needs_its_job(home: Path) -> None:
