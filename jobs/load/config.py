@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from transforms.load.checker import Checker
+from transforms.load.plan import Traffic
 from transforms.load.scenarios import EVERYDAY
 
 OPEN_LOOP_LIMIT = 200_000
@@ -48,6 +50,11 @@ class Config:
             raise ValueError("give a duration or a count: the run must end")
         if self.timeout_s <= 0 or self.expiration_s <= self.timeout_s:
             raise ValueError("expirations must be positive, and the ordinary one longer than that of timeouts")
+        self.traffic()
+
+    def traffic(self) -> Traffic:
+        """Who pays whom in what way. Raises ValueError."""
+        return Traffic(self.dfsps, self.mix, self.skew, self.drift)
 
     def limit(self) -> int:
         """Transfers that may be in flight at once."""
@@ -58,20 +65,20 @@ def hints(config: Config, checker: Checker) -> list[str]:
     """Remedies for differences that look like a matter of set-up."""
     if checker.mismatches == 0:
         return []
-    seen = checker.notifications
+    errors: Counter[str] = Counter()
+    for (_, method, code), count in checker.notifications.items():
+        errors[code if method == "PUT error" else ""] += count
+    planned = checker.sent_in
     found = []
-    if not seen:
+    if not checker.notifications:
         found.append("nothing came back: is the job running? `python -m flink status`, `python -m jobs.transfer`")
-    if seen["PUT error", "3106"] > checker.tallies_of("duplicate-modified") and config.seed is not None:
+    if errors["3106"] > planned("duplicate-modified") and config.seed is not None:
         found.append("many 3106: this seed was used on this log before, and its ids come again; take another --seed")
-    if seen["PUT error", "3100"] > checker.tallies_of("invalid-fulfilment") * 2:
+    if errors["3100"] > planned("invalid-fulfilment") * 2:
         found.append(
             "many 3100: do the DFSPs exist and are they active? "
             f"`python -m jobs.hub setup --dfsps {len(config.dfsps)} --currency {config.currency}`"
         )
-    blocked = seen["PUT error", "4001"] + seen["PUT error", "4200"]
-    if blocked > checker.tallies_of("liquidity") + checker.tallies_of("ndc"):
-        found.append(
-            "more 4001 or 4200 than planned: raise cover and NDC (`python -m jobs.hub funds in`, `limits set`)"
-        )
+    if errors["4001"] + errors["4200"] > planned("liquidity") + planned("ndc"):
+        found.append("more 4001 or 4200 than planned: raise cover and NDC: `python -m jobs.hub funds in`, `limits set`")
     return found

@@ -6,10 +6,11 @@ so bytes come from templates and of each notification only the members that are 
 
 from __future__ import annotations
 
+import gc
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
 from florin_io import endpoints
@@ -19,11 +20,11 @@ from jobs.load.meter import Meter, Progress
 from jobs.load.report import Report
 from jobs.load.wire import Listener, Sender
 from transforms.load.checker import Checker, Flow
-from transforms.load.messages import PairTemplates
-from transforms.load.notes import Note, NoteError, decode_error, decode_note, decode_outcome, decode_posted
+from transforms.load.messages import Pair
+from transforms.load.notes import NoteError, decode_note
 from transforms.load.pacing import Pacer
-from transforms.load.plan import Plan, Traffic, make_pool
-from transforms.load.scenarios import NOBODY, PAID, PAYEE, PAYER, POSTED, Scenario
+from transforms.load.plan import Plan, make_pool
+from transforms.load.scenarios import NOBODY, PAID, PAYEE, PAYER, POSTED, ROLES, Scenario, Token
 from transforms.transfers.routing import partition_of
 from transforms.transfers.timestamps import Clock
 from transforms.transfers.topics import Topics
@@ -43,9 +44,14 @@ def run(
     flight. Raises KafkaUnreachable, TopicsMissing, KafkaException, or ValueError for a configuration that cannot be.
     """
     player = _Player(config)
+    collecting = gc.isenabled()
+    # What is made here holds no cycles, and a collection would walk all transfers in flight.
+    gc.disable()
     try:
         return player.play(progress, stop or threading.Event())
     finally:
+        if collecting:
+            gc.enable()
         player.close()
 
 
@@ -56,23 +62,22 @@ class _Player:
         self.config = config
         topics = Topics(config.topic_prefix)
         bootstrap = endpoints.resolve(kafka=config.kafka).kafka
-        direct = config.via == "log"
-        self.prepares, self.answers = (topics.log, topics.log) if direct else (topics.prepare, topics.fulfil)
+        self.direct = config.via == "log"
+        self.prepares, self.answers = (topics.log, topics.log) if self.direct else (topics.prepare, topics.fulfil)
         counts = partitions_of(bootstrap, topics.prefix, [self.prepares, self.answers, topics.notifications])
         self.partitions = counts[self.prepares]
         self.seed = random.SystemRandom().getrandbits(48) if config.seed is None else config.seed
-        traffic = Traffic(config.dfsps, config.mix, config.skew, config.drift)
-        self.plan = Plan(self.seed, traffic)
-        self._looked_up = Plan(self.seed, traffic)
+        self.plan = Plan(self.seed, config.traffic())
+        self._looked_up = Plan(self.seed, config.traffic())
         self.pool = make_pool(self.seed)
         self.sent = 0
-        self.checker = Checker(self._finished_scenario, loose=not direct)
+        self.checker = Checker(self._finished_scenario, loose=not self.direct)
         self.meter = Meter(config.warmup_s)
         self.clock = Clock()
-        self._pairs: dict[tuple[str, str], PairTemplates] = {}
-        self._partition: dict[str, int] = {}
+        self._at = b""
+        self._pairs: dict[tuple[str, str], Pair] = {}
         self.listener = Listener(bootstrap, topics.notifications, counts[topics.notifications])
-        self.sender = Sender(bootstrap, self.checker.undelivered)
+        self.sender = Sender(bootstrap, self.checker.fault)
 
     def close(self) -> None:
         self.listener.close()
@@ -130,7 +135,7 @@ class _Player:
 
     def _prepare(self, count: int) -> None:
         """Send the prepares of the next `count` transfers."""
-        config, plan, pool = self.config, self.plan, self.pool
+        config, plan, pool, send, direct = self.config, self.plan, self.pool, self.sender.send, self.direct
         now_ms = time.time_ns() // 1_000_000
         at = self.clock.iso(now_ms).encode()
         late = self.clock.iso(now_ms + int(config.expiration_s * 1000)).encode()
@@ -139,30 +144,33 @@ class _Player:
         for number in range(self.sent, self.sent + count):
             scenario_number, payer_number, payee_number, entry_number = plan.row(number)
             scenario = scenarios[scenario_number]
-            payer, payee = scenario.payer or names[payer_number], names[payee_number]
-            id = plan.transfer_id(number)
+            pair = self._pair(scenario.payer or names[payer_number], names[payee_number])
+            id, entry = plan.transfer_id(number), pool[entry_number]
             expiration = soon if scenario.expires else late
-            start(id, Flow(number, scenario, payer, payee, entry_number, now_ms, expiration))
-            entry = pool[entry_number]
-            templates, place, key = self._route(payer, payee, number)
-            wire_id = id.encode()
-            self.sender.send(self.prepares, templates.prepare(wire_id, entry, entry.amount, at, expiration), key, place)
+            start(id, Flow(number, scenario, pair, entry, now_ms, expiration))
+            key, place = (pair.key, pair.partition) if direct else (None, number % self.partitions)
+            prepare = pair.prepare(id.encode(), entry, entry.amount, at, expiration)
+            send(self.prepares, prepare, key, place)
             for copy in scenario.copies:
-                amount = entry.changed if copy == "changed" else entry.amount
-                self.sender.send(self.prepares, templates.prepare(wire_id, entry, amount, at, expiration), key, place)
+                if copy == "changed":
+                    prepare = pair.prepare(id.encode(), entry, entry.changed, at, expiration)
+                send(self.prepares, prepare, key, place)
         self.sent += count
 
-    def _route(self, payer: str, payee: str, number: int) -> tuple[PairTemplates, int, bytes | None]:
-        """Templates, partition and key of a message of a transfer."""
+    def _pair(self, payer: str, payee: str) -> Pair:
         pair = self._pairs.get((payer, payee))
         if pair is None:
-            pair = self._pairs[payer, payee] = PairTemplates(payer, payee, self.config.currency)
-        if self.config.via == "mojaloop":
-            return pair, number % self.partitions, None
-        place = self._partition.get(payer)
-        if place is None:
-            place = self._partition[payer] = partition_of(payer, self.partitions)
-        return pair, place, payer.encode()
+            place = partition_of(payer, self.partitions)
+            pair = self._pairs[payer, payee] = Pair(payer, payee, self.config.currency, place)
+        return pair
+
+    def _send(self, topic: str, flow: Flow, value: bytes) -> None:
+        """One more message of a transfer on its way."""
+        pair = flow.pair
+        if self.direct:
+            self.sender.send(topic, value, pair.key, pair.partition)
+        else:
+            self.sender.send(topic, value, None, flow.number % self.partitions)
 
     def _take(self) -> int:
         """Check and answer what has come; returns how many notifications that was."""
@@ -170,6 +178,7 @@ class _Player:
         self.sender.poll(0)
         if values:
             now_ms = time.time_ns() // 1_000_000
+            self._at = self.clock.iso(now_ms).encode()
             self.meter.arrived(time.monotonic())
             for value in values:
                 self._note(value, now_ms)
@@ -177,67 +186,47 @@ class _Player:
 
     def _note(self, value: bytes, now_ms: int) -> None:
         """One notification: hold it against what is expected, measure, answer."""
-        fulfilment = ""
         try:
             note = decode_note(value)
-            id, method = note.id, note.metadata.http.method
-            if method == "POST":
-                code = ""
-            elif method == "PUT error":
-                code = decode_error(note.content.payload).errorInformation.errorCode
-            else:
-                outcome = decode_outcome(note.content.payload)
-                code, fulfilment = outcome.transferState, outcome.fulfilment
         except NoteError as error:
-            self.checker.undelivered(f"notification that cannot be read ({error}): {value[:200]!r}")
+            self.checker.fault(f"notification that cannot be read ({error}): {value[:200]!r}")
             return
-        checker = self.checker
+        checker, id, payload = self.checker, note.id, note.content.payload
+        method = note.metadata.http.method
+        failure = payload.errorInformation
+        code = failure.errorCode if failure is not None else payload.transferState
         flow = checker.flows.get(id)
         if flow is None:
             checker.stray(id, note.to, method, code)
             return
-        checker.notifications[method, code] += 1
-        token = (PAYEE if note.to == flow.payee else PAYER if note.to == flow.payer else NOBODY, method, code)
         if flow.appended_ms == 0:
             flow.appended_ms = self.clock.parse_ms(note.metadata.event.createdAt) or now_ms
-        if method == "PUT" and fulfilment != self.pool[flow.entry].fulfilment_text:
+        pair, entry = flow.pair, flow.entry
+        token = (PAYEE if note.to == pair.payee else PAYER if note.to == pair.payer else NOBODY, method, code)
+        if method == "POST":
+            amount = payload.amount
+            if amount is None or amount.amount != entry.amount_text or payload.condition != entry.condition_text:
+                checker.wrong_content(id, flow, "the POST holds another amount or condition than the payer sent")
+        elif method == "PUT" and payload.fulfilment != entry.fulfilment_text:
             checker.wrong_content(id, flow, "the PUT holds another fulfilment than the payee sent")
-        repeat = flow.scenario.again and not flow.seen & flow.scenario.bits[PAID][0]
+        first = not flow.seen & flow.scenario.bits.get(token, (0,))[0]
         if not checker.observe(id, flow, token):
             return
         if token == POSTED:
-            self._posted(id, flow, note, now_ms)
+            self.meter.posted(now_ms - flow.appended_ms)
+            for kind in flow.scenario.answers:
+                self._send(self.answers, flow, pair.answer(kind, id.encode(), entry, self._at))
         elif token == PAID:
-            self.meter.committed(now_ms - flow.appended_ms)
-            if repeat:
+            if first:
+                self.meter.committed(now_ms - flow.appended_ms)
+            if first and flow.scenario.again:
                 self._repeat(id, flow)
-
-    def _posted(self, id: str, flow: Flow, note: Note, now_ms: int) -> None:
-        """The payee sees the transfer: measure, check what it says, and send what the scenario has the payee send."""
-        self.meter.posted(now_ms - flow.appended_ms)
-        entry = self.pool[flow.entry]
-        try:
-            posted = decode_posted(note.content.payload)
-        except NoteError as error:
-            self.checker.wrong_content(id, flow, f"the POST has no readable prepare: {error}")
-            return
-        if posted.condition != entry.condition_text or posted.amount.amount != entry.amount_text:
-            self.checker.wrong_content(id, flow, "the POST holds another amount or condition than the payer sent")
-        if not flow.scenario.answers:
-            return
-        templates, place, key = self._route(flow.payer, flow.payee, flow.number)
-        at = self.clock.iso(now_ms).encode()
-        for kind in flow.scenario.answers:
-            self.sender.send(self.answers, templates.answer(kind, id.encode(), entry, at), key, place)
 
     def _repeat(self, id: str, flow: Flow) -> None:
         """Send the prepare once more, as it was."""
-        templates, place, key = self._route(flow.payer, flow.payee, flow.number)
-        entry = self.pool[flow.entry]
         at = self.clock.iso(flow.sent_ms).encode()
-        self.sender.send(
-            self.prepares, templates.prepare(id.encode(), entry, entry.amount, at, flow.expiration), key, place
-        )
+        prepare = flow.pair.prepare(id.encode(), flow.entry, flow.entry.amount, at, flow.expiration)
+        self._send(self.prepares, flow, prepare)
 
     def _finished_scenario(self, id: str) -> Scenario | None:
         """The scenario of a transfer this run has sent, None of any other."""
@@ -258,7 +247,7 @@ class _Player:
             completed=checker.completed,
             per_s=round(meter.per_s(), 1),
             outcomes={name: asdict(tally) for name, tally in sorted(checker.tallies.items())},
-            notifications={" ".join(key).rstrip(): n for key, n in sorted(checker.notifications.items())},
+            notifications=_by_kind(checker.notifications),
             reserved=meter.reserved.summary(),
             committed=meter.committed_latency.summary(),
             mismatches=checker.mismatches,
@@ -274,3 +263,8 @@ class _Player:
             hints=hints(self.config, checker),
             timeline=meter.timeline,
         )
+
+
+def _by_kind(found: Mapping[Token, int]) -> dict[str, int]:
+    """Notifications by receiver, method and code, as "payer PUT error 3303"."""
+    return {f"{ROLES[role]} {method} {code}".rstrip(): count for (role, method, code), count in sorted(found.items())}

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from transforms.load.messages import Pair
+from transforms.load.plan import PoolEntry
 from transforms.load.scenarios import PAID, PAYER, ROLES, Scenario, Token
 
 SHOWN = 20
@@ -22,9 +24,8 @@ class Flow(msgspec.Struct, gc=False):
 
     number: int
     scenario: Scenario
-    payer: str
-    payee: str
-    entry: int
+    pair: Pair
+    entry: PoolEntry
     sent_ms: int
     expiration: bytes
     seen: int = 0
@@ -46,15 +47,15 @@ class Checker:
     """Every transfer on its way, and what went wrong so far.
 
     `finished_scenario` names the scenario of a transfer that is on its way no longer (None: never sent by this run).
-    `notifications` counts by method and code. `loose` accepts that a copy sent at once may be decided after the commit,
-    where input topics are not ordered.
+    `notifications` counts what came of transfers of this run. `loose` accepts that a copy sent at once may be decided
+    after the commit, where input topics are not ordered.
     """
 
     finished_scenario: Callable[[str], Scenario | None]
     loose: bool = False
     flows: dict[str, Flow] = field(default_factory=dict)
     tallies: dict[str, Tally] = field(default_factory=dict)
-    notifications: Counter[tuple[str, str]] = field(default_factory=Counter)
+    notifications: Counter[Token] = field(default_factory=Counter)
     mismatches: int = 0
     foreign: int = 0
     examples: list[str] = field(default_factory=list)
@@ -71,6 +72,7 @@ class Checker:
 
     def observe(self, transfer_id: str, flow: Flow, token: Token) -> bool:
         """One notification of a transfer on its way. True if it is expected here, and so may be acted upon."""
+        self.notifications[token] += 1
         scenario = flow.scenario
         bits = scenario.bits.get(token)
         seen = flow.seen
@@ -102,15 +104,15 @@ class Checker:
     def wrong_content(self, transfer_id: str, flow: Flow, what: str) -> None:
         """A notification that came when it was expected, with the wrong content. To be called before `observe`."""
         self._mark(transfer_id, flow)
-        self._say(f"transfer {transfer_id} ({flow.scenario.name}, {flow.payer} to {flow.payee}): {what}")
+        self._say(f"transfer {transfer_id} ({flow.scenario.name}, {flow.pair.payer} to {flow.pair.payee}): {what}")
 
-    def tallies_of(self, scenario: str) -> int:
+    def sent_in(self, scenario: str) -> int:
         """Transfers sent in a scenario."""
         tally = self.tallies.get(scenario)
         return tally.expected if tally is not None else 0
 
-    def undelivered(self, what: str) -> None:
-        """A message of ours that Kafka did not take."""
+    def fault(self, what: str) -> None:
+        """Something that is wrong by itself: a message that was not delivered, a notification that cannot be read."""
         self._say(what)
 
     def close(self, missing_is_wrong: bool = True) -> int:
@@ -120,7 +122,7 @@ class Checker:
             self.tallies[flow.scenario.name].missing += 1
             if missing_is_wrong:
                 self._say(
-                    f"transfer {transfer_id} ({flow.scenario.name}, {flow.payer} to {flow.payee}): missing "
+                    f"transfer {transfer_id} ({flow.scenario.name}, {flow.pair.payer} to {flow.pair.payee}): missing "
                     f"{missing_text(flow)}; came: {came_text(flow)}"
                 )
         self.flows.clear()
@@ -138,7 +140,7 @@ class Checker:
         who = ROLES[role]
         self._mark(transfer_id, flow)
         self._say(
-            f"transfer {transfer_id} ({flow.scenario.name}, {flow.payer} to {flow.payee}): {who} got "
+            f"transfer {transfer_id} ({flow.scenario.name}, {flow.pair.payer} to {flow.pair.payee}): {who} got "
             f"{_text(method, code)} {'once more' if known else 'instead'}; came before: {came_text(flow)}; "
             f"still expected: {missing_text(flow)}"
         )

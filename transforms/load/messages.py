@@ -6,22 +6,22 @@ from transforms.load.plan import PoolEntry
 
 _TYPE = "application/vnd.interoperability.transfers+json;version=1.0"
 
-# %b fields, in order: id, id, date, amount, ilpPacket, condition, expiration, id, id, createdAt, trace id.
+# %b fields, in order: id, id, amount, ilpPacket, condition, expiration, id, id, createdAt, trace id.
 _PREPARE = (
     '{"id":"%b","from":"$PAYER$","to":"$PAYEE$","type":"application/json","content":{"uriParams":{"id":"%b"},'
-    '"headers":{"content-type":"$TYPE$","date":"%b","fspiop-source":"$PAYER$","fspiop-destination":"$PAYEE$"},'
+    '"headers":{"content-type":"$TYPE$","fspiop-source":"$PAYER$","fspiop-destination":"$PAYEE$"},'
     '"payload":{"amount":{"currency":"$CURRENCY$","amount":"%b"},"ilpPacket":"%b","condition":"%b","expiration":"%b",'
     '"transferId":"%b","payerFsp":"$PAYER$","payeeFsp":"$PAYEE$"}},'
     '"metadata":{"correlationId":"%b","event":{"type":"prepare","action":"prepare","createdAt":"%b",'
-    '"state":{"status":"success","code":0}},"trace":{"service":"ml_transfer_prepare","traceId":"%b"}}}'
+    '"state":{"status":"success","code":0}},"trace":{"traceId":"%b"}}}'
 )
-# %b fields, in order: id, id, date, [payload's own], id, createdAt, trace id.
+# %b fields, in order: id, id, [payload's own], id, createdAt, trace id.
 _ANSWER = (
     '{"id":"%b","from":"$PAYEE$","to":"$PAYER$","type":"application/json","content":{"uriParams":{"id":"%b"},'
-    '"headers":{"content-type":"$TYPE$","date":"%b","fspiop-source":"$PAYEE$","fspiop-destination":"$PAYER$"},'
+    '"headers":{"content-type":"$TYPE$","fspiop-source":"$PAYEE$","fspiop-destination":"$PAYER$"},'
     '"payload":$PAYLOAD$},'
     '"metadata":{"correlationId":"%b","event":{"type":"fulfil","action":"$ACTION$","createdAt":"%b",'
-    '"state":{"status":"success","code":0}},"trace":{"service":"ml_transfer_fulfil","traceId":"%b"}}}'
+    '"state":{"status":"success","code":0}},"trace":{"traceId":"%b"}}}'
 )
 _FULFILMENT = '{"fulfilment":"%b","completedTimestamp":"%b","transferState":"$STATE$"}'
 _ERROR = '{"errorInformation":{"errorCode":"5105","errorDescription":"Payee transaction limit reached"}}'
@@ -36,10 +36,19 @@ _ANSWERS = {
 }
 
 
-class PairTemplates:
-    """Messages between one payer and one payee in one currency. Times are ISO 8601 text; ids are UUIDs as bytes."""
+class Pair:
+    """One payer and one payee, and their messages in one currency. Times are ISO 8601 text; ids are UUIDs as bytes.
 
-    def __init__(self, payer: str, payee: str, currency: str) -> None:
+    `key` and `partition` are those of the payer in transfer-log.
+    """
+
+    __slots__ = ("_answers", "_prepare", "key", "partition", "payee", "payer")
+
+    def __init__(self, payer: str, payee: str, currency: str, partition: int) -> None:
+        self.payer = payer
+        self.payee = payee
+        self.key = payer.encode()
+        self.partition = partition
         self._prepare = _filled(_PREPARE, payer, payee).replace(b"$CURRENCY$", currency.encode())
         self._answers = {
             kind: _filled(_ANSWER.replace("$PAYLOAD$", payload).replace("$ACTION$", action), payer, payee)
@@ -47,19 +56,19 @@ class PairTemplates:
         }
 
     def prepare(self, id: bytes, entry: PoolEntry, amount: bytes, at: bytes, expiration: bytes) -> bytes:
-        """A prepare of about 900 bytes."""
+        """A prepare, about 900 bytes."""
         return self._prepare % (
-            id, id, at, amount, entry.ilp_packet, entry.condition, expiration, id, id, at, id,
+            id, id, amount, entry.ilp_packet, entry.condition, expiration, id, id, at, id,
         )  # fmt: skip
 
     def answer(self, kind: str, id: bytes, entry: PoolEntry, at: bytes) -> bytes:
         """What the payee sends: commit, reserve, wrong (a fulfilment that does not fit), reject or error."""
         template = self._answers[kind]
         if kind == "error":
-            return template % (id, id, at, id, at, id)
+            return template % (id, id, id, at, id)
         if kind == "reject":
-            return template % (id, id, at, at, id, at, id)
-        return template % (id, id, at, entry.wrong if kind == "wrong" else entry.fulfilment, at, id, at, id)
+            return template % (id, id, at, id, at, id)
+        return template % (id, id, entry.wrong if kind == "wrong" else entry.fulfilment, at, id, at, id)
 
 
 def _filled(template: str, payer: str, payee: str) -> bytes:

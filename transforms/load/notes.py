@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-from msgspec import Raw
 
 NoteError = (msgspec.DecodeError, UnicodeDecodeError)
 """What the decoders raise for bytes that are no notification."""
@@ -22,8 +21,26 @@ class Metadata(msgspec.Struct, gc=False):
     http: Http
 
 
+class Amount(msgspec.Struct, gc=False):
+    amount: str = ""
+
+
+class ErrorInformation(msgspec.Struct, gc=False):
+    errorCode: str = ""
+
+
+class Payload(msgspec.Struct, gc=False):
+    """Of a POST the prepare as the payee sees it; of a PUT or PATCH the outcome; of a PUT error the error."""
+
+    amount: Amount | None = None
+    condition: str = ""
+    transferState: str = ""
+    fulfilment: str = ""
+    errorInformation: ErrorInformation | None = None
+
+
 class Content(msgspec.Struct, gc=False):
-    payload: Raw
+    payload: Payload
 
 
 class Note(msgspec.Struct, gc=False):
@@ -35,35 +52,4 @@ class Note(msgspec.Struct, gc=False):
     metadata: Metadata
 
 
-class Amount(msgspec.Struct, gc=False):
-    amount: str
-
-
-class Posted(msgspec.Struct, gc=False):
-    """The payload of a POST: the prepare as the payee sees it."""
-
-    amount: Amount
-    condition: str
-
-
-class Outcome(msgspec.Struct, gc=False):
-    """The payload of a PUT or PATCH; a PATCH has no fulfilment."""
-
-    transferState: str
-    fulfilment: str = ""
-
-
-class ErrorInformation(msgspec.Struct, gc=False):
-    errorCode: str
-
-
-class Failure(msgspec.Struct, gc=False):
-    """The payload of a PUT error."""
-
-    errorInformation: ErrorInformation
-
-
 decode_note = msgspec.json.Decoder(Note).decode
-decode_posted = msgspec.json.Decoder(Posted).decode
-decode_outcome = msgspec.json.Decoder(Outcome).decode
-decode_error = msgspec.json.Decoder(Failure).decode

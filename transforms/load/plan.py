@@ -133,7 +133,7 @@ def make_pool(seed: int) -> list[PoolEntry]:
 def _entry(name: str) -> PoolEntry:
     secret = sha256(f"secret {name}".encode()).digest()
     other = sha256(f"wrong {name}".encode()).digest()
-    packet = b"".join(sha256(f"ilp {part} {name}".encode()).digest() for part in range(5))
+    packet = b"".join(sha256(f"ilp {part} {name}".encode()).digest() for part in range(2))
     cents = 200 + int.from_bytes(secret[:4]) % 20_000
     amount, condition, fulfilment = _money(cents), _base64url(sha256(secret).digest()), _base64url(secret)
     return PoolEntry(
