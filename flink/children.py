@@ -44,8 +44,9 @@ def flink_folder() -> Path:
     raise StackError("Flink is not installed. Remedy: pip install 'apache-flink-libraries==1.20.5'")
 
 
-def _class_path(files: list[Path]) -> str:
-    return os.pathsep.join(map(str, files))
+def _class_path(files: list[Path]) -> dict[str, str]:
+    """As an environment variable: on the command line 150 jars would hide all else that `ps` shows."""
+    return {"CLASSPATH": os.pathsep.join(map(str, files))}
 
 
 def _flink_jars() -> list[Path]:
@@ -70,15 +71,15 @@ def _java(config: StackConfig, name: str, heap_mb: int, *flags: str) -> list[str
 def kafka(config: StackConfig) -> Child:
     logging = [jar for jar in _flink_jars() if jar.name.startswith("log4j")]
     path = _class_path(jars.class_path("kafka") + logging)
-    java = _java(config, "kafka", config.kafka_heap_mb, "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-cp", path)
+    java = _java(config, "kafka", config.kafka_heap_mb, "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20")
     properties = str(config.folder / "conf" / "server.properties")
     if not (config.folder / "kafka" / "meta.properties").exists():
         cluster = uuid.uuid4().hex[:22]
         tool = [*java, "kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", cluster, "-c", properties]
-        done = subprocess.run(tool, capture_output=True, text=True, check=False)
+        done = subprocess.run(tool, env={**os.environ, **path}, capture_output=True, text=True, check=False)
         if done.returncode:
             raise StackError(f"Kafka cannot format {config.folder / 'kafka'}:\n{done.stdout}{done.stderr}")
-    return Child("kafka", [*java, "kafka.Kafka", properties], stop_s=20)
+    return Child("kafka", [*java, "kafka.Kafka", properties], stop_s=20, env=path)
 
 
 def database(config: StackConfig) -> Child:
@@ -90,33 +91,33 @@ def metrics(config: StackConfig) -> Child:
     return Child("metrics", [sys.executable, "-m", "flink.metrics", str(config.metrics)], stop_s=3)
 
 
-def _flink(config: StackConfig, name: str, heap: int, path: list[Path], main: str, *flags: str) -> list[str]:
-    java = _java(config, name, heap, "-XX:+UseSerialGC", *ADD_OPENS, *flags, "-cp", _class_path(path))
+def _flink(config: StackConfig, name: str, heap: int, main: str, *flags: str) -> list[str]:
+    java = _java(config, name, heap, "-XX:+UseSerialGC", *ADD_OPENS, *flags)
     return [*java, main, "--configDir", str(config.folder / "conf")]
 
 
-def _flink_env() -> dict[str, str]:
-    return {"FLINK_PLUGINS_DIR": str(flink_folder() / "plugins"), "FLINK_LIB_DIR": str(flink_folder() / "lib")}
+def _flink_env(path: list[Path]) -> dict[str, str]:
+    folder = flink_folder()
+    return {**_class_path(path), "FLINK_PLUGINS_DIR": str(folder / "plugins"), "FLINK_LIB_DIR": str(folder / "lib")}
 
 
 def jobmanager(config: StackConfig) -> Child:
     """Without Beam on its class path: each job's Beam is loaded with the job, so that it finds the job's pipeline."""
     main = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
     # It runs no hot code, and starts and compiles job graphs quicker with the first compiler alone.
-    command = _flink(config, "jobmanager", config.jobmanager_heap_mb, _flink_jars(), main, "-XX:TieredStopAtLevel=1")
+    command = _flink(config, "jobmanager", config.jobmanager_heap_mb, main, "-XX:TieredStopAtLevel=1")
     command += ["--executionMode", "cluster", "-D", "metrics.reporter.prometheus.jobName=jobmanager"]
-    return Child("jobmanager", command, env=_flink_env())
+    return Child("jobmanager", command, env=_flink_env(_flink_jars()))
 
 
 def taskmanager(config: StackConfig, number: int) -> Child:
     """With Beam on its class path, loaded once and not again at each restart of a job."""
     name = f"taskmanager-{number}"
     heap = config.taskmanager_heap_mb + 128
-    direct = f"-XX:MaxDirectMemorySize={256}m"
-    path = _flink_jars() + jars.class_path("beam")
     main = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
-    command = _flink(config, name, heap, path, main, direct, "-XX:MaxMetaspaceSize=256m")
-    return Child(name, command + taskmanager_options(config, name), env=_flink_env())
+    command = _flink(config, name, heap, main, "-XX:MaxDirectMemorySize=256m", "-XX:MaxMetaspaceSize=256m")
+    path = _flink_jars() + jars.class_path("beam")
+    return Child(name, command + taskmanager_options(config, name), env=_flink_env(path))
 
 
 def _die_with(parent: int, signum: int) -> Callable[[], None]:
