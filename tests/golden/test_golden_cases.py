@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from transforms.transfers import golden
 from transforms.transfers.local import LocalHub
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import binascii
 from hashlib import sha256
 
-_TO_BASE64 = bytes.maketrans(b"-_+/", b"+/!!")
+_TO_BASE64 = bytes.maketrans(b"-_+/=", b"+/!!!")
 _TO_URL = bytes.maketrans(b"+/", b"-_")
 
 

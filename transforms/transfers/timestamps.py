@@ -49,7 +49,7 @@ class Clock:
     """`iso` and `parse_ms` for times close to each other: the part down to the second is remembered."""
 
     def __init__(self) -> None:
-        self._second = -1
+        self._second: int | None = None
         self._text = ""
         self._parsed: dict[str, int] = {}
 
@@ -60,7 +60,7 @@ class Clock:
             self._text = iso(second * 1000)[:20]
             self._second = second
             if not 0 <= ms <= _LAST_MS:
-                self._second = -1
+                self._second = None
                 return iso(ms)
         return f"{self._text}{milli:03d}Z"
 
