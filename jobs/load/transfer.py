@@ -29,9 +29,9 @@ from transforms.transfers.routing import partition_of
 from transforms.transfers.timestamps import Clock
 from transforms.transfers.topics import Topics
 
-_POLL_S = 0.002
+_POLL_S = 0.004
 _SLICE = 500
-_TAKE = 5_000
+_TAKE = 2_000
 _INTERRUPT_DRAIN_S = 5.0
 
 
@@ -73,7 +73,8 @@ class _Player:
         self.sent = 0
         self.checker = Checker(self._finished_scenario, loose=not self.direct)
         self.meter = Meter(config.warmup_s)
-        self.clock = Clock()
+        # A clock remembers one second: one each for now and the two expirations.
+        self.clock, self._late, self._soon = Clock(), Clock(), Clock()
         self._at = b""
         self._pairs: dict[tuple[str, str], Pair] = {}
         self.listener = Listener(bootstrap, topics.notifications, counts[topics.notifications])
@@ -138,8 +139,8 @@ class _Player:
         config, plan, pool, send, direct = self.config, self.plan, self.pool, self.sender.send, self.direct
         now_ms = time.time_ns() // 1_000_000
         at = self.clock.iso(now_ms).encode()
-        late = self.clock.iso(now_ms + int(config.expiration_s * 1000)).encode()
-        soon = self.clock.iso(now_ms + int(config.timeout_s * 1000)).encode()
+        late = self._late.iso(now_ms + int(config.expiration_s * 1000)).encode()
+        soon = self._soon.iso(now_ms + int(config.timeout_s * 1000)).encode()
         names, scenarios, start = config.dfsps, plan.scenarios, self.checker.start
         for number in range(self.sent, self.sent + count):
             scenario_number, payer_number, payee_number, entry_number = plan.row(number)

@@ -79,9 +79,16 @@ class Listener:
         self._consumer.assign(places)
 
     def poll(self, limit: int, timeout_s: float) -> list[bytes]:
-        """Values that have come within `timeout_s`, at most `limit`. Raises KafkaException for lasting errors."""
+        """Up to about `limit` values that are there; waits at most `timeout_s` for the first.
+
+        Raises KafkaException for errors that will not go away.
+        """
+        # `consume` alone would wait for all of the time, and what has come would be seen late.
+        first = self._consumer.poll(timeout_s)
+        if first is None:
+            return []
         values: list[bytes] = []
-        for message in self._consumer.consume(limit, timeout_s):
+        for message in (first, *self._consumer.consume(limit, 0)):
             value = message.value()
             error = message.error()
             if error is None:
