@@ -66,6 +66,15 @@ def pack(found: Finished) -> bytes:
     return b"".join((head, answer, payer, payee, description))
 
 
+def pack_commit(
+    payer: str, payee: str, content: bytes, answer: bytes, fulfilment: bytes, completed: int, patched: bool
+) -> bytes:
+    """`pack` of a committed transfer, which is nearly all of them."""
+    names = (payer + payee).encode()
+    head = _HEAD.pack(24 if patched else 8, 0, len(payer), len(names) - len(payer), 0, content)
+    return head + _ANSWER.pack(answer, fulfilment, completed) + names
+
+
 def unpack(record: bytes) -> Finished:
     """The finished transfer of packed bytes."""
     kind, code, payer, payee, description, content = _HEAD.unpack_from(record)

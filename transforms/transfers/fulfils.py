@@ -13,7 +13,7 @@ from transforms.transfers import messages
 from transforms.transfers import notifications as notify
 from transforms.transfers.accounts import Transfer
 from transforms.transfers.crypto import condition_of, decode_32
-from transforms.transfers.duplicates import Finished, unpack
+from transforms.transfers.duplicates import Finished, pack_commit, unpack
 from transforms.transfers.messages import Envelope, Fulfil, Headers
 from transforms.transfers.notifications import HUB, clip, escape
 from transforms.transfers.prepares import resend_commit
@@ -192,23 +192,21 @@ def _commit(
     completed_ms = shard.clock.parse_ms(completed) or 0
     patched = kind == "reserve"
     shard.finish(
-        transfer,
-        Finished(
-            "COMMITTED", "", "", payer, payee, transfer.content, digest, fulfilment, max(completed_ms, 0), patched
-        ),
+        transfer, pack_commit(payer, payee, transfer.content, digest, fulfilment, max(completed_ms, 0), patched)
     )
     if fulfil.transferState == "COMMITTED" and fulfil.completedTimestamp is not None:
         told: notify.Bytes = payload
     else:
         told = notify.outcome_payload(fulfil.fulfilment or "", completed)
     route = raw_headers if headers.destination == payer else messages.with_route(raw_headers, payee, payer)
-    shard.tell(id, notify.success(id, payee, payer, route, told, kind, shard.iso, "PUT", run.trace))
+    key = id.encode()
+    shard.tell(key, notify.success(id, payee, payer, route, told, kind, shard.iso, "PUT", run.trace))
     method, own = ("PATCH", notify.patch_payload(completed)) if patched else ("PUT", told)
     hub = notify.hub_headers(payee)
-    shard.tell(id, notify.success(id, HUB, payee, hub, own, kind, shard.iso, method, run.trace))
+    shard.tell(key, notify.success(id, HUB, payee, hub, own, kind, shard.iso, method, run.trace))
     destination = transfer.payee.partition
     credit = (
         f'{{"credit":{{"origin":{shard.partition},"seq":{shard.credits.next(destination)},"id":"{id}",'
         f'"payee":"{payee}","currency":"{transfer.currency}","units":"{units}"}}}}'
     )
-    shard.out.append((shard.topics.log, destination, payee.encode(), credit.encode()))
+    shard.out.append((shard.log_topic, destination, payee.encode(), credit.encode()))

@@ -23,6 +23,9 @@ WRONG_TYPE = "\x00"
 MAX_DEPTH = 64
 """Deepest nesting. The decoder's own limit depends on the stack of whoever calls, which must not decide anything."""
 
+SHALLOW = 512
+"""Records of up to this many bytes cannot nest deep enough to matter."""
+
 MAX_BRACKETS = 20_000
 
 MAX_NAME = 128
@@ -134,7 +137,7 @@ def read(value: bytes, fast: bool = True) -> Envelope:
     """The record's envelope. Raises Unreadable. `fast` False takes the lenient way always; the result is the same."""
     if len(value) > MAX_VALUE:
         raise Unreadable(f"record of {len(value)} bytes; at most {MAX_VALUE} are handled")
-    if value.count(b"{") + value.count(b"[") > MAX_DEPTH:
+    if len(value) > SHALLOW and value.count(b"{") + value.count(b"[") > MAX_DEPTH:
         _check_depth(value)
     if not value.isascii():
         try:

@@ -11,7 +11,7 @@ from transforms.transfers import messages, money
 from transforms.transfers import notifications as notify
 from transforms.transfers.accounts import Account, Participant, Transfer
 from transforms.transfers.crypto import decode_32
-from transforms.transfers.duplicates import Finished, unpack
+from transforms.transfers.duplicates import Finished, pack, unpack
 from transforms.transfers.messages import Envelope, Headers, Prepare
 from transforms.transfers.notifications import HUB, clip, escape
 from transforms.transfers.routing import partition_of
@@ -103,7 +103,7 @@ def resend_commit(
         payload = notify.outcome_payload(outcome.fulfilment_text, completed)
     name = escape(receiver)
     headers = notify.hub_headers(name)
-    shard.tell(id, notify.success(id, HUB, name, headers, payload, action, shard.iso, method, trace))
+    shard.tell(id.encode(), notify.success(id, HUB, name, headers, payload, action, shard.iso, method, trace))
 
 
 def _checked(
@@ -190,7 +190,7 @@ def _reserve(
     )
     shard.account_event(transfer.account, id, "reserve", transfer.units, "RESERVED", extra)
     route = raw_headers if headers.destination == payee else messages.with_route(raw_headers, payer, payee)
-    shard.tell(id, notify.success(id, payer, payee, route, payload, "prepare", shard.iso, "POST", trace))
+    shard.tell(id.encode(), notify.success(id, payer, payee, route, payload, "prepare", shard.iso, "POST", trace))
 
 
 def _fail(
@@ -214,5 +214,5 @@ def _fail(
         f'"expiration":"{escape(clip(prepare.expiration))}"'
     )
     shard.journal_event("invalid", extra)
-    shard.remember(key, Finished(state, code, reason, payer, payee, digest), expiration)
+    shard.remember(key, pack(Finished(state, code, reason, payer, payee, digest)), expiration)
     shard.tell_error(id, payer, code, reason, "prepare", trace)

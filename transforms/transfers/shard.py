@@ -44,6 +44,7 @@ class TransferShard(ShardCore):
         self.partition = partition
         self.partitions = partitions
         self.topics = topics
+        self.log_topic, self.events_topic, self.notifications_topic = topics.log, topics.events, topics.notifications
         self.fast = fast
         self.counts: dict[str, int] = {}
         self.clock = Clock()
@@ -64,7 +65,7 @@ class TransferShard(ShardCore):
         self.wake = NEVER
         # The record in hand: its log time in ms and as text, its offset and bytes, and what it has caused so far.
         self.now = 0
-        self.iso = ""
+        self.iso = self.clock.iso(0)
         self.offset = 0
         self.value = b""
         self.out: list[Output] = []
@@ -77,7 +78,7 @@ class TransferShard(ShardCore):
         for offset, at, value in zip(batch.offsets, batch.times, batch.values, strict=True):
             if at > self.now:
                 self.now = at
-            self.iso = iso(self.now)
+                self.iso = iso(at)
             self.offset = offset
             self.value = value
             try:
@@ -87,7 +88,8 @@ class TransferShard(ShardCore):
                 self.dead_letter(str(error), "correct the producer and send the message again")
                 continue
             if record.credit is not None:
-                self._wake_up("")
+                if self.now >= self.wake:
+                    self._wake_up("")
                 self._credit(record.credit)
             elif record.content is not None and not (record.admin or record.tick or record.pause):
                 self._message(record)
@@ -159,7 +161,7 @@ class TransferShard(ShardCore):
         account.position -= units
         self.count("credited")
         value = account_event(account, credit.id, "credit", -units, "COMMITTED", self.now, self.offset, "")
-        self.out.append((self.topics.events, self.partition, account.key, value))
+        self.out.append((self.events_topic, self.partition, account.key, value))
 
     # What prepares, fulfils and commands do to the shard.
 
@@ -188,42 +190,42 @@ class TransferShard(ShardCore):
         self.account_event(account, transfer.id, "release", -transfer.units, "ABORTED", extra)
         self.finish(
             transfer,
-            Finished("ABORTED", code, description, transfer.payer, transfer.payee.id, transfer.content, answer),
+            pack(Finished("ABORTED", code, description, transfer.payer, transfer.payee.id, transfer.content, answer)),
         )
 
-    def finish(self, transfer: Transfer, outcome: Finished) -> None:
-        """Take a transfer out of work and remember its outcome."""
+    def finish(self, transfer: Transfer, outcome: bytes) -> None:
+        """Take a transfer out of work and remember its outcome, a packed Finished."""
         del self.pending[transfer.id]
         self.remember(transfer.key, outcome, transfer.expiration)
         if len(self.due) > 2 * len(self.pending) + 1024:
             self.due = [(found.expiration, found.order, found.id) for found in self.pending.values()]
             heapify(self.due)
 
-    def remember(self, key: bytes, outcome: Finished, expiration: int) -> None:
+    def remember(self, key: bytes, outcome: bytes, expiration: int) -> None:
         """Keep what became of a transfer id for the duplicate check."""
-        self.finished.add(key, pack(outcome), expiration, self.now, self.horizon)
+        self.finished.add(key, outcome, expiration, self.now, self.horizon)
         if self.finished.wake < self.wake:
             self.wake = self.finished.wake
 
     def account_event(self, account: Account, id: str, kind: str, change: int, state: str, extra: str) -> None:
         """Append the next event of an account."""
         value = account_event(account, id, kind, change, state, self.now, self.offset, extra)
-        self.out.append((self.topics.events, self.partition, account.key, value))
+        self.out.append((self.events_topic, self.partition, account.key, value))
 
     def journal_event(self, kind: str, extra: str) -> None:
         """Append the next event of the shard's own journal."""
         value = journal_event(self.journal, kind, self.now, self.offset, extra)
-        self.out.append((self.topics.events, self.partition, self.journal.key, value))
+        self.out.append((self.events_topic, self.partition, self.journal.key, value))
 
-    def tell(self, id: str, value: bytes) -> None:
-        """Send a notification about the transfer `id`."""
-        self.out.append((self.topics.notifications, self.partition, id.encode(), value))
+    def tell(self, key: bytes, value: bytes) -> None:
+        """Send a notification; `key` is the transfer's id."""
+        self.out.append((self.notifications_topic, self.partition, key, value))
 
     def tell_error(self, id: str, receiver: str, code: str, description: str, action: str, trace: Raw) -> None:
         """Send a PUT error; `id` and `action` are escaped already, receiver and description are not."""
         escape = notify.escape
         value = notify.failure(id, escape(receiver), code, escape(description), action, self.iso, trace)
-        self.out.append((self.topics.notifications, self.partition, id.encode(), value))
+        self.out.append((self.notifications_topic, self.partition, id.encode(), value))
 
     def dead_letter(self, reason: str, remedy: str) -> None:
         """Put the record in hand aside, with the reason."""
@@ -289,6 +291,7 @@ class TransferShard(ShardCore):
         if not cells:
             return 0
         snapshot.decode(self, {cell: payload for cell, (_, payload) in cells.items()})
+        self.iso = self.clock.iso(self.now)
         return cells[0][0]
 
     def counters(self) -> dict[str, int]:
