@@ -345,5 +345,6 @@ def test_reserve_event_has_the_agreed_members(hub: LocalHub) -> None:
     assert event == {
         "account": "dfsp1/USD", "seq": 2, "transferId": "t-1", "kind": "reserve", "state": "RESERVED",
         "change": "1.5", "position": "1.5", "reserved": "1.5", "cover": "1000", "ndc": "1000", "at": BASE, "offset": 3,
-        "payer": "dfsp1", "payee": "dfsp2", "amount": "1.50", "currency": "USD", "expiration": "2026-01-01T00:00:30.000Z",
+        "payer": "dfsp1", "payee": "dfsp2", "amount": "1.50", "currency": "USD",
+        "expiration": "2026-01-01T00:00:30.000Z",
     }  # fmt: skip
