@@ -26,21 +26,12 @@ from jobs.hub.shell import (
     print_rows,
     shown,
 )
+from jobs.hub.topics import partitions_of
 from transforms.transfers.golden import CaseError, load, run
 
-_TRANSFER = ("transfer_id", "payer", "payee", "amount", "currency", "state", "code", "created_at", "updated_at")
+_TRANSFER = ("transfer_id", "payer", "payee", "amount", "currency", "state", "code", "created_at")
 _CHANGE = ("at", "state", "kind", "code", "description")
-_ACCOUNT = (
-    "participant",
-    "currency",
-    "position",
-    "reserved",
-    "cover",
-    "ndc",
-    "ndc_used_percent",
-    "active",
-    "updated_at",
-)
+_ACCOUNT = ("participant", "currency", "position", "reserved", "cover", "ndc", "ndc_used_percent", "active")
 
 
 @click.group(cls=Guarded)
@@ -95,6 +86,8 @@ def topics(create: bool, partitions: int, replication: int, kafka: Kafka) -> Non
     from jobs.transfer import topic_specs  # loads Beam, which takes seconds: only here
 
     specs = topic_specs(kafka.topics, partitions, replication)
+    if not create:
+        partitions_of(kafka.bootstrap, kafka.topics.prefix, (spec.name for spec in specs))
     made = set(ensure(admin(kafka.bootstrap), specs, create=create))
     for spec in specs:
         click.echo(f"{'made' if spec.name in made else 'ok':4}  {spec.name} ({spec.partitions} partitions)")

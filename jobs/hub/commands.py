@@ -41,6 +41,8 @@ class Command:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join("/".join(map(str, account.values())) for account in value)
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 

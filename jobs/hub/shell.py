@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import click
 import psycopg
 from confluent_kafka import KafkaException
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -30,6 +31,8 @@ from transforms.read_model.schema import DEFAULT_SCHEMA
 from transforms.transfers.topics import Topics
 
 REFUSED, USAGE, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
+WIDTH = 130
+"""Columns that a table may take at least."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -148,14 +151,15 @@ def print_rows(title: str, rows: Sequence[Mapping[str, Any]], columns: Iterable[
         for row in rows:
             print_json(row)
         return
-    table = Table(title=title)
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     names = list(columns)
     for name in names:
         number = any(isinstance(row.get(name), Decimal | int) and not isinstance(row.get(name), bool) for row in rows)
-        table.add_column(name, justify="right" if number else "left", overflow="fold")
+        table.add_column(name.replace("_", " "), justify="right" if number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(shown(row.get(name))) for name in names))
-    Console(highlight=False).print(table)
+    # Wider than a narrow terminal rather than folded: ids are there to be copied.
+    Console(highlight=False, width=max(Console().width, WIDTH)).print(table)
 
 
 def print_json(value: Mapping[str, Any]) -> None:
@@ -167,6 +171,8 @@ def shown(value: object) -> str:
     """A value as people read it: amounts without idle zeros, times in UTC with milliseconds."""
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, Decimal):
         text = f"{value:f}"
         return text.rstrip("0").rstrip(".") if "." in text else text

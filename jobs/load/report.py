@@ -97,10 +97,11 @@ def show(report: Report, console: Console) -> None:
 
 def _outcomes(report: Report) -> Table:
     table = Table(title="Outcomes")
-    for name in ("scenario", "to payer", "to payee"):
+    table.add_column("scenario", no_wrap=True)
+    for name in ("to payer", "to payee"):
         table.add_column(name)
-    for name in ("expected", "observed", "differing", "missing"):
-        table.add_column(name, justify="right")
+    for name in ("expected", "observed", "differ", "missing"):
+        table.add_column(name, justify="right", no_wrap=True)
     for name, counts in report.outcomes.items():
         table.add_row(
             name,

@@ -97,6 +97,11 @@ class Checker:
             return
         if self.loose and "same" in scenario.copies and (method, code) == PAID[1:]:
             return
+        self._wrong.add(transfer_id)
+        tally = self.tallies.get(scenario.name)
+        if tally is not None:
+            tally.observed -= 1
+            tally.differing += 1
         self._say(
             f"transfer {transfer_id} ({scenario.name}) was finished, then {receiver} got another {_text(method, code)}"
         )
