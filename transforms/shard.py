@@ -67,8 +67,6 @@ class Shard:
         """
         started = time.monotonic()
         self.spec = spec
-        self.epoch = -1
-        """Which set of cells in Beam state this object belongs to; another one there means a restore happened."""
         self.core = spec.make_core()
         self.counts: Counter[str] = Counter()
         self.pace = SnapshotPace()
@@ -109,14 +107,21 @@ class Shard:
         return self.core.load(loaded)
 
     def step(self) -> int:
-        """Take one batch through core and Kafka transaction; returns how many records it had (0: nothing there).
+        """Take what has arrived through core and Kafka transaction; returns how many records it was.
 
         Raises KafkaException, Fenced, and whatever the core raises.
         """
+        return self.process(self.fetch(0.0))
+
+    def fetch(self, wait_s: float) -> list[Message]:
+        """The next records, waiting at most `wait_s` for the first; none while paused. Raises KafkaException."""
+        return [] if self.paused_at is not None else self._reader.poll(BATCH_RECORDS, wait_s)
+
+    def process(self, messages: list[Message]) -> int:
+        """Take one batch through core and transaction; without one, see whether a tick is due. Raises as `step`."""
         if self.paused_at is not None:
             self._end_pause()
             return 0
-        messages = self._reader.poll(BATCH_RECORDS)
         if not messages:
             self._tick_if_due()
             return 0

@@ -25,17 +25,15 @@ from confluent_kafka import KafkaException
 from transforms.core import Output
 from transforms.shard import LogSettings, Shard, ShardSpec, replay
 from transforms.shard_keys import balanced_keys
+from transforms.shard_thread import ShardThread
 
 _LOG = logging.getLogger(__name__)
 
 MAX_CELLS = 64
 """Cells of state that a shard may have. The Flink runner pays for each declared state when a job starts, and with the
 square of their number: 64 cost a TaskManager 2 s of CPU, 128 cost 5 s, 256 cost 20 s."""
-TURN_S = 0.015
-"""How long one turn goes on while there are records, before other shards of the worker get theirs."""
-IDLE_DELAYS_MS = (2, 4, 8, 16, 32, 64, 100)
-"""Waits after turns that found nothing: short at first, so that the answer to a request is not late; long in the end,
-because every turn passes through Flink and an idle shard should cost next to nothing."""
+TURN_S = 0.25
+"""Time between two turns of a shard's timer; no record waits for one."""
 LOST_S = 5.0
 """A shard whose last turn is longer ago is armed again by the next tick."""
 RETRY_S = 1.0
@@ -43,7 +41,7 @@ RETRY_S = 1.0
 _CELLS = [ReadModifyWriteStateSpec(f"cell{number:03d}", BytesCoder()) for number in range(MAX_CELLS)]
 
 # A shard outlives its DoFn instance (Beam tears one down after a minute without work), so it lives in the process.
-_SHARDS: dict[str, Shard] = {}
+_RUNNING: dict[str, ShardThread] = {}
 _LAST_TURN: dict[str, float] = {}
 
 
@@ -75,7 +73,6 @@ class _RunShard(beam.DoFn):  # type: ignore[misc]
         self._settings = settings
         self._namespace = namespace
         self._counters: dict[str, Any] = {}
-        self._idle: dict[str, int] = {}
 
     def process(
         self,
@@ -96,28 +93,27 @@ class _RunShard(beam.DoFn):  # type: ignore[misc]
         turn: Any = beam.DoFn.TimerParam(TURN),
         snapshot: Any = beam.DoFn.TimerParam(SNAPSHOT),
     ) -> None:
-        """Take batches for a while, then wait as long as there was nothing to do."""
+        """Keep the shard's lease and publish its counts; hand over to `snapshot` when cells are due or it is gone."""
         _LAST_TURN[key] = time.monotonic()
-        shard = _SHARDS.get(key)
-        if shard is None or shard.epoch != (epoch.read() or 0):
+        running = _RUNNING.get(key)
+        if running is None or running.epoch != (epoch.read() or 0):
             snapshot.set(_after(0))
             return
         try:
-            records = self._take(shard)
+            running.keep()
         except KafkaException as error:
             _drop(key)
-            _LOG.warning("%s: %s; starts again from its cells", shard.spec.name, error.args[0].str())
+            _LOG.warning("%s: %s; starts again from its cells", self._specs[key].name, error.args[0].str())
             snapshot.set(_after(RETRY_S))
             return
         except BaseException:
             _drop(key)  # apply may be half done; the next start loads the cells
             raise
-        self._publish(shard)
-        if shard.pace.due(time.monotonic()):
+        self._publish(running.take_counts())
+        if running.snapshot_due():
             snapshot.set(_after(0))
-            return
-        self._idle[key] = 0 if records else min(self._idle.get(key, 0) + 1, len(IDLE_DELAYS_MS) - 1)
-        turn.set(_after(0 if records else IDLE_DELAYS_MS[self._idle[key]] / 1000))
+        else:
+            turn.set(_after(TURN_S))
 
     @on_timer(SNAPSHOT)
     @_with_cells
@@ -131,43 +127,29 @@ class _RunShard(beam.DoFn):  # type: ignore[misc]
     ) -> None:
         """Start the shard from its cells, or write the cells that are due."""
         _LAST_TURN[key] = time.monotonic()
-        shard = _SHARDS.get(key)
+        running = _RUNNING.get(key)
         now_epoch = epoch.read() or 0
-        if shard is not None and shard.epoch == now_epoch:
-            for number, cell in shard.dump().items():
+        if running is not None and running.epoch == now_epoch and running.failure is None:
+            for number, cell in running.dump().items():
                 cells[_CELLS[number].name].write(cell)
-            shard.epoch = now_epoch + 1
+            running.epoch = now_epoch + 1
             epoch.write(now_epoch + 1)
         else:
             _drop(key)
             try:
-                shard = self._start(key, cells)
+                _RUNNING[key] = ShardThread(self._start(key, cells), now_epoch)
             except KafkaException as error:
                 _LOG.warning("%s: Kafka: %s; tries again", self._specs[key].name, error.args[0].str())
                 snapshot.set(_after(RETRY_S))
                 return
-            shard.epoch = now_epoch
-            _SHARDS[key] = shard
-        turn.set(_after(0))
+        turn.set(_after(TURN_S))
 
     def _start(self, key: str, cells: dict[str, Any]) -> Shard:
-        spec = self._specs[key]
-        stored = {number: cells[state.name].read() for number, state in enumerate(_CELLS)}
-        return Shard(spec, self._settings, {number: cell for number, cell in stored.items() if cell})
+        stored = {number: cells[spec.name].read() for number, spec in enumerate(_CELLS)}
+        return Shard(self._specs[key], self._settings, {number: cell for number, cell in stored.items() if cell})
 
-    @staticmethod
-    def _take(shard: Shard) -> int:
-        until = time.monotonic() + TURN_S
-        total = 0
-        while records := shard.step():
-            total += records
-            now = time.monotonic()
-            if now >= until or shard.pace.due(now):
-                break
-        return total
-
-    def _publish(self, shard: Shard) -> None:
-        for name, count in shard.take_counts().items():
+    def _publish(self, counts: dict[str, int]) -> None:
+        for name, count in counts.items():
             counter = self._counters.get(name)
             if counter is None:
                 counter = self._counters[name] = Metrics.counter(self._namespace, name)
@@ -175,9 +157,9 @@ class _RunShard(beam.DoFn):  # type: ignore[misc]
 
 
 def _drop(key: str) -> None:
-    shard = _SHARDS.pop(key, None)
-    if shard is not None:
-        shard.close()
+    running = _RUNNING.pop(key, None)
+    if running is not None:
+        running.close()
 
 
 def _fan_out(_: bytes, keys: list[str]) -> list[tuple[str, str]]:

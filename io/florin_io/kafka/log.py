@@ -90,7 +90,10 @@ class LogReader:
 
     def poll(self, limit: int, timeout_s: float = 0.0) -> list[Message]:
         """Up to `limit` records that have arrived, waiting at most `timeout_s` for the first. Raises KafkaException."""
-        messages: list[Message] = self._consumer.consume(limit, timeout=timeout_s)
+        first = self._consumer.poll(timeout_s)
+        if first is None:
+            return []
+        messages: list[Message] = [first, *self._consumer.consume(limit - 1, timeout=0)]
         failed = [message for message in messages if message.error() is not None]
         if failed:
             for message in failed:
