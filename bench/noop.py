@@ -1,4 +1,4 @@
-"""The yardstick: a job whose core decides nothing but causes the same Kafka work as the transfer core, record for record.
+"""The yardstick: a job whose core decides nothing but causes the transfer core's Kafka work, record for record.
 
     python -m bench.noop --detach --topic_prefix noop-
 

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,9 +44,9 @@ class BenchStack:
         pids = [pid for name, pid in self.pids().items() if name.startswith("taskmanager")]
         return [pid for pid in pids if psutil.Process(pid).children()]
 
-    def cpu_s(self) -> Counter[str]:
-        """CPU seconds used so far: kafka, jobmanager, taskmanagers, workers, postgres, load generator (this process)."""
-        used: Counter[str] = Counter({"load generator": _cpu(psutil.Process())})
+    def cpu_s(self) -> dict[str, float]:
+        """CPU seconds used so far: kafka, jobmanager, taskmanagers, workers, postgres, load generator (us)."""
+        used: dict[str, float] = defaultdict(float, {"load generator": _cpu(psutil.Process())})
         for name, pid in self.pids().items():
             server = psutil.Process(pid)
             if name.startswith("taskmanager"):

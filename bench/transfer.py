@@ -17,7 +17,6 @@ import signal
 import sys
 import threading
 import time
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,9 +92,7 @@ def throughput(stack: BenchStack, plan: Plan, **settings: Any) -> tuple[float, d
             **settings,
         )
     )
-    used: Counter[str] = stack.cpu_s()
-    used.subtract(before)
-    return report.per_s, {name: seconds / report.completed for name, seconds in used.items()}
+    return report.per_s, {name: (used - before[name]) / report.completed for name, used in stack.cpu_s().items()}
 
 
 def recovery(stack: BenchStack, plan: Plan) -> float:

@@ -38,7 +38,7 @@ _ZEROS = "0" * 64
 
 
 class HashChains:
-    """Feeds on emitted events and complains of the first link that does not fit, or of a gap in an account's sequence."""
+    """Feeds on emitted events and complains of a link that does not fit, or of a gap in an account's sequence."""
 
     def __init__(self) -> None:
         self._last: dict[str, tuple[int, str]] = {}

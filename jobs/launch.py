@@ -139,14 +139,15 @@ def _complain(error: Exception) -> None:
 def _run(job: StreamingJob, options: argparse.Namespace, beam_options: list[str], console: Console) -> int:
     if options.runner != "FlinkRunner":
         raise ValueError(
-            f"{options.runner} cannot run a job that never ends. To run the same core to the log's end on a local runner: "
+            f"{options.runner} cannot run a job that never ends. To run the same core to the log's end on a "
+            "local runner: "
             "python -m jobs.audit"
         )
     found = endpoints.resolve(kafka=options.kafka, flink=options.flink_master)
     console.print(f"Kafka at {found.kafka} ({found.origin['kafka']})", soft_wrap=True)
-    made = kafka_topics.ensure(admin(found.kafka), job.topics, create=not options.dry_run)
-    for name in made:
-        console.print(f"  made topic {name}", soft_wrap=True)
+    missing = kafka_topics.ensure(admin(found.kafka), job.topics, create=not options.dry_run)
+    for name in missing:
+        console.print(f"  {'would make' if options.dry_run else 'made'} topic {name}", soft_wrap=True)
     try:
         console.print(str(submit.find_cluster(options.flink_master)), soft_wrap=True)
     except StackError as error:
@@ -226,7 +227,7 @@ def _print_graph(pipeline: beam.Pipeline, console: Console) -> None:
 def _beam_options() -> set[str]:
     known = argparse.ArgumentParser(add_help=False, conflict_handler="resolve")
     for kind in PipelineOptions.__subclasses__():
-        kind._add_argparse_args(known)
+        kind._add_argparse_args(known)  # type: ignore[arg-type]
     return set(known._option_string_actions)
 
 

@@ -79,7 +79,8 @@ def line(first: _Sample, last: _Sample, lag: int | None) -> str:
     latency = f"latency p50 <= {p50} ms, p99 <= {p99} ms" if p50 is not None else "latency -"
     total = last.counts
     return (
-        f"{delta.get('records', 0) / seconds:,.0f} records/s over {seconds:.0f} s | total {total.get('records', 0):,} in, "
+        f"{delta.get('records', 0) / seconds:,.0f} records/s over {seconds:.0f} s | total "
+        f"{total.get('records', 0):,} in, "
         f"{total.get('outputs', 0):,} out, {total.get('dead_letters', 0):,} dead letters | "
         f"lag {'?' if lag is None else f'{lag:,}'} | {latency}"
     )

@@ -24,6 +24,8 @@ from transforms.transfers.topics import Topics
 
 NAMESPACE = "transfer"
 MOJALOOP_PARTITIONS = 2
+WHOLE_RECORDS = {"max.message.bytes": "4194304"}
+"""A dead letter holds the whole record it is about, which base64 makes a third larger."""
 WEEK_MS = 7 * 24 * 3600 * 1000
 
 
@@ -33,7 +35,7 @@ def topic_specs(topics: Topics, partitions: int, replication: int) -> list[Topic
         TopicSpec(topics.log, partitions, FOREVER, replication=replication),
         TopicSpec(topics.events, partitions, FOREVER, replication=replication),
         TopicSpec(topics.notifications, partitions, WEEK_MS, replication=replication),
-        TopicSpec(topics.dead_letters, partitions, WEEK_MS, replication=replication),
+        TopicSpec(topics.dead_letters, partitions, WEEK_MS, replication=replication, config=WHOLE_RECORDS),
     ]
     mojaloop = [
         TopicSpec(name, MOJALOOP_PARTITIONS, WEEK_MS, replication=replication)
@@ -89,7 +91,8 @@ def parser() -> argparse.ArgumentParser:
         "--no-sequencer",
         dest="sequencer",
         action="store_false",
-        help="do not read topic-transfer-prepare and -fulfil; every client writes to transfer-log itself, keyed by payer",
+        help="do not read topic-transfer-prepare and -fulfil; every client writes to transfer-log itself, keyed "
+        "by payer",
     )
     return made
 

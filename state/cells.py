@@ -55,7 +55,8 @@ def decode(cell: bytes) -> tuple[CellHeader, bytes]:
         raise CellError(f"snapshot cell starts with {magic!r} instead of {MAGIC!r}: it was not written by Florin")
     if version != FORMAT:
         raise CellError(
-            f"snapshot cell has format version {version}, this program reads {FORMAT}: restore it with the release that "
+            f"snapshot cell has format version {version}, this program reads {FORMAT}: restore it with the "
+            "release that "
             "wrote it, or start from a savepoint of this release"
         )
     start = _PREFIX.size + length + _CRC.size
@@ -77,7 +78,8 @@ def check(header: CellHeader, expected: CellHeader, emitted: int) -> None:
         raise CellError(f"{where}: the snapshot is of core {header.core!r}, the job runs {expected.core!r}")
     if header.group != expected.group:
         raise CellError(
-            f"{where}: the snapshot belongs to group {header.group!r}, the job runs as {expected.group!r}; under another group "
+            f"{where}: the snapshot belongs to group {header.group!r}, the job runs as {expected.group!r}; "
+            "under another group "
             "everything would be emitted again. Give the job its old --job_name"
         )
     log = (header.topic, header.partition, header.partitions)
@@ -88,12 +90,15 @@ def check(header: CellHeader, expected: CellHeader, emitted: int) -> None:
         )
     if header.offset > emitted:
         raise CellError(
-            f"{where}: the snapshot stands at offset {header.offset}, but group {header.group!r} has committed only {emitted}: "
+            f"{where}: the snapshot stands at offset {header.offset}, but group {header.group!r} has committed "
+            f"only {emitted}: "
             "the group's offsets were reset or belong to another cluster; restore them before starting"
         )
     if header.version != expected.version and header.offset != emitted:
         raise CellError(
-            f"{where}: records {header.offset} to {emitted - 1} were emitted by version {header.version} of the core and would "
-            f"be replayed by version {expected.version}. Restore this savepoint with the old release, then upgrade with "
+            f"{where}: records {header.offset} to {emitted - 1} were emitted by version {header.version} of the "
+            "core and would "
+            f"be replayed by version {expected.version}. Restore this savepoint with the old release, then "
+            "upgrade with "
             "`python -m flink savepoint JOB --for-upgrade`, which stops every shard at a control record first"
         )

@@ -59,7 +59,9 @@ class Florin:
 
     def workers(self) -> list[psutil.Process]:
         """The Python processes that run the shards."""
-        children = [child for taskmanager in self.taskmanagers_at_work() for child in taskmanager.children(recursive=True)]
+        children = [
+            child for taskmanager in self.taskmanagers_at_work() for child in taskmanager.children(recursive=True)
+        ]
         return [child for child in children if "--florin-worker" in child.cmdline()]
 
     def stop_jobs(self) -> None:

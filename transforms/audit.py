@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from florin_io.kafka.log import LogReader
 from transforms.core import Output
 from transforms.shard import ShardSpec
 
-Emitted = Iterator[tuple[int, bytes | None, bytes]]
+Emitted = Generator[tuple[int, bytes | None, bytes], None, None]
 """Offset, key and value of the records of one output partition, in order."""
 
 _SHOWN = 600
@@ -70,19 +70,19 @@ class Auditor:
                     continue
                 found = next(emitted[topic], None)
                 number = result.compared[topic]
+                where = f"{topic} partition {partition} record {number}"
                 if found is None:
-                    return f"{topic} partition {partition} record {number}: replay makes it, but it was never emitted: {_show(value)}"
+                    return f"{where}: the replay makes it, but it was never emitted: {_show(value)}"
+                where += f" (offset {found[0]})"
                 if found[1:] != (key, value):
-                    return (
-                        f"{topic} partition {partition} offset {found[0]} (record {number}) differs{_members(value, found[2])}\n"
-                        f"  replayed: {_show(value)}\n  emitted:  {_show(found[2])}"
-                    )
+                    differing = _members(value, found[2])
+                    return f"{where} differs{differing}\n  replayed: {_show(value)}\n  emitted:  {_show(found[2])}"
                 if complaint := checks[topic](found[2]):
-                    return f"{topic} partition {partition} offset {found[0]} (record {number}): {complaint}"
+                    return f"{where}: {complaint}"
                 result.compared[topic] = number + 1
         return None
 
-    def _emitted(self, topic: str, partition: int) -> Iterator[tuple[int, bytes | None, bytes]]:
+    def _emitted(self, topic: str, partition: int) -> Emitted:
         reader = LogReader(self.bootstrap, topic, partition, "florin-audit")
         try:
             low, end = reader.bounds()
@@ -90,8 +90,9 @@ class Auditor:
             while (position := reader.position()) is None or position < end:
                 for message in reader.poll(1000, 0.2):
                     value = message.value() or b""
-                    if message.offset() < end and not self.ignore(topic, value):
-                        yield message.offset(), message.key(), value
+                    offset = message.offset()
+                    if offset is not None and offset < end and not self.ignore(topic, value):
+                        yield offset, message.key(), value
         finally:
             reader.close()
 

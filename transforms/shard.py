@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import cast
 
 from confluent_kafka import Message
 
@@ -101,7 +102,8 @@ class Shard:
             self._clock = max(self._clock, header.clock)
         if not cells and note and self.emitted and not note.startswith(self._note):
             raise CellError(
-                f"{self.spec.name}: records up to {self.emitted - 1} were emitted by core {note.split()[0]} and there is no snapshot; "
+                f"{self.spec.name}: records up to {self.emitted - 1} were emitted by core {note.split()[0]} and "
+                "there is no snapshot; "
                 f"{self._note} may not replay them. Start with --savepoint_path of a savepoint made for the upgrade"
             )
         return self.core.load(loaded)
@@ -215,7 +217,7 @@ def columns(messages: list[Message], clock: int) -> tuple[Batch, int]:
     """The messages as columns, their times made monotonic from `clock` (ms) on, and the clock after them."""
     times = list(accumulate((message.timestamp()[1] for message in messages), max, initial=clock))
     batch = Batch(
-        [message.offset() for message in messages],
+        cast(list[int], [message.offset() for message in messages]),
         times[1:],
         [message.key() for message in messages],
         [message.value() or b"" for message in messages],
@@ -231,7 +233,7 @@ def _without_pauses(batch: Batch) -> Batch:
 
 
 def replay(spec: ShardSpec, bootstrap: str, end: int) -> Iterator[list[Output]]:
-    """What a fresh core makes of the log from its beginning to offset `end` (exclusive), batch by batch; writes nothing.
+    """What a fresh core makes of the log from its beginning to offset `end` (exclusive), batch by batch.
 
     Raises LogTruncated if the log's beginning is gone.
     """
@@ -244,9 +246,9 @@ def replay(spec: ShardSpec, bootstrap: str, end: int) -> Iterator[list[Output]]:
             raise LogTruncated(f"{spec.name}: the log starts at {low}; a replay needs all of it")
         reader.seek(0)
         while (position := reader.position()) is None or position < end:
-            messages = [message for message in reader.poll(BATCH_RECORDS, 0.2) if message.offset() < end]
+            messages = reader.poll(BATCH_RECORDS, 0.2)
             if messages:
                 batch, clock = columns(messages, clock)
-                yield core.apply(_without_pauses(batch))
+                yield core.apply(_without_pauses(batch.slice(0, bisect_left(batch.offsets, end))))
     finally:
         reader.close()

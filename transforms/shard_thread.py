@@ -64,9 +64,12 @@ class ShardThread:
     def _run(self) -> None:
         try:
             while not self._stop.is_set():
-                if time.monotonic() > self._lease or self.shard.paused_at is not None:
+                if time.monotonic() > self._lease:
                     self._stop.wait(WAIT_S)
-                messages = self.shard.fetch(WAIT_S) if time.monotonic() <= self._lease else []
+                    continue
+                if self.shard.paused_at is not None:
+                    self._stop.wait(WAIT_S)
+                messages = self.shard.fetch(WAIT_S)
                 began = time.monotonic()
                 with self._lock:
                     records = self.shard.process(messages)

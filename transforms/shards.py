@@ -88,7 +88,7 @@ class _RunShard(beam.DoFn):  # type: ignore[misc]
     @on_timer(TURN)
     def turn(
         self,
-        key: str = beam.DoFn.KeyParam,
+        key: Any = beam.DoFn.KeyParam,
         epoch: Any = beam.DoFn.StateParam(EPOCH),
         turn: Any = beam.DoFn.TimerParam(TURN),
         snapshot: Any = beam.DoFn.TimerParam(SNAPSHOT),
@@ -119,7 +119,7 @@ class _RunShard(beam.DoFn):  # type: ignore[misc]
     @_with_cells
     def snapshot(
         self,
-        key: str = beam.DoFn.KeyParam,
+        key: Any = beam.DoFn.KeyParam,
         epoch: Any = beam.DoFn.StateParam(EPOCH),
         turn: Any = beam.DoFn.TimerParam(TURN),
         snapshot: Any = beam.DoFn.TimerParam(SNAPSHOT),

@@ -39,7 +39,8 @@ def pause_and_wait(bootstrap: str, topic: str, partitions: int, group: str, time
     while late := not_paused(bootstrap, topic, partitions, group):
         if time.monotonic() > until:
             raise NotPaused(
-                f"{topic}: partitions {', '.join(map(str, late))} did not reach the pause record in {timeout_s:.0f} s; is the job "
+                f"{topic}: partitions {', '.join(map(str, late))} did not reach the pause record in "
+                f"{timeout_s:.0f} s; is the job "
                 "running, and is its lag small? The shards that did stop go on by themselves after five minutes"
             )
         time.sleep(0.2)

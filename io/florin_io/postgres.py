@@ -182,7 +182,7 @@ def _refuse_newer(guard: Connection, database: Database, known: set[str]) -> Non
         )
 
 
-class _Backend(PostgresqlPsycopgBackend):
+class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]
     """yoyo's own backend over a connection of ours, so that passwords and errors have one way.
 
     A migration and the mark that it was applied are one transaction: yoyo alone takes another connection for the steps.

@@ -9,7 +9,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from florin_io.kafka.client import client_config
+from florin_io.kafka.client import client_config, is_passing
 from jobs.hub.shell import Kafka
 from jobs.hub.topics import partitions_of
 from transforms.transfers.timestamps import iso
@@ -54,7 +54,7 @@ def _read(consumer: Consumer, partitions: int, follow: bool) -> Iterator[Record]
                 yield _object(message.value() or b"")
             elif error.code() == error._PARTITION_EOF:
                 ended.add(message.partition())
-            elif error.fatal() or not error.retriable():
+            elif not is_passing(error):
                 raise KafkaException(error)
 
 

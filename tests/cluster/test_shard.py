@@ -213,7 +213,8 @@ def test_a_snapshot_ahead_of_the_committed_offset_is_refused(log: Log, prefix: s
     shard = log.start()
     run(shard, 1)
     cells = shard.dump()
-    admin(log.kafka).delete_consumer_groups([log.settings.group])[log.settings.group].result()
+    client = admin(log.kafka)  # its futures end only while it lives
+    client.delete_consumer_groups([log.settings.group])[log.settings.group].result()
     with pytest.raises(CellError, match="stands at offset 1, but group .* has committed only 0"):
         log.start(cells)
 
@@ -231,7 +232,8 @@ def test_a_log_whose_beginning_is_gone_is_refused(log: Log) -> None:
     log.append(1, 2, 3)
     cells = log.start().dump()
     place = TopicPartition(log.topic, 0, 2)
-    for future in admin(log.kafka).delete_records([place]).values():
+    client = admin(log.kafka)
+    for future in client.delete_records([place]).values():
         future.result()
     with pytest.raises(LogTruncated, match=r"partition 0: snapshot needs offset 0, the log starts at 2"):
         log.start(cells)
@@ -252,8 +254,7 @@ def test_topics_that_do_not_fit_are_all_named_with_their_remedy(kafka: str, pref
 
 
 def test_a_dry_run_makes_no_topics(kafka: str, prefix: str) -> None:
-    with pytest.raises(TopicError, match=f"topic {prefix}a does not exist"):
-        ensure(admin(kafka), [TopicSpec(f"{prefix}a", 2)], create=False)
+    assert ensure(admin(kafka), [TopicSpec(f"{prefix}a", 2)], create=False) == [f"{prefix}a"]
     assert f"{prefix}a" not in admin(kafka).list_topics(timeout=10).topics
 
 

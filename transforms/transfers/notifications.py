@@ -14,9 +14,6 @@ from msgspec import Raw
 
 HUB = "hub"
 _CONTENT_TYPE = "application/vnd.interoperability.transfers+json;version=1.0"
-_DEAD_BYTES = 600_000
-"""Bytes of a record kept in its dead letter: base64 of more would not fit into Kafka's 1 MB records."""
-
 Bytes = bytes | Raw
 
 _encode = msgspec.json.Encoder().encode
@@ -92,6 +89,6 @@ def dead_letter(topic: str, partition: int, offset: int, reason: str, remedy: st
             "remedy": remedy,
             "at": at,
             "size": len(value),
-            "bytes": b64encode(value[:_DEAD_BYTES]).decode(),
+            "bytes": b64encode(value).decode(),
         }
     )

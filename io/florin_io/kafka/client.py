@@ -58,3 +58,23 @@ def admin(bootstrap: str, timeout_s: float = 10) -> AdminClient:
 def is_fenced(error: KafkaError) -> bool:
     """Whether another producer with the same transactional id took over (this one is a zombie)."""
     return error.code() in (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
+
+
+_PASSING = frozenset(
+    {
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError._TIMED_OUT,
+        KafkaError._TRANSPORT,
+        KafkaError._WAIT_COORD,
+    }
+)
+
+
+def is_passing(error: KafkaError) -> bool:
+    """Whether the error passes by itself: a leader or coordinator is being elected, or an answer was late."""
+    return error.code() in _PASSING

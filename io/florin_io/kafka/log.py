@@ -7,18 +7,18 @@ import time
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
-from florin_io.kafka.client import client_config
+from florin_io.kafka.client import client_config, is_passing
 
 _TIMEOUT_S = 20.0
 
 
-def _retriable(error: BaseException) -> bool:
-    return isinstance(error, KafkaException) and bool(error.args[0].retriable())
+def _passing(error: BaseException) -> bool:
+    return isinstance(error, KafkaException) and is_passing(error.args[0])
 
 
 # A coordinator that is just being elected answers with an error that passes.
 _patiently = retry(
-    retry=retry_if_exception(_retriable), stop=stop_after_delay(_TIMEOUT_S), wait=wait_fixed(0.2), reraise=True
+    retry=retry_if_exception(_passing), stop=stop_after_delay(_TIMEOUT_S), wait=wait_fixed(0.2), reraise=True
 )
 
 
@@ -79,12 +79,14 @@ class LogReader:
         where = f"{self.topic} partition {self.partition}"
         if offset < low:
             raise LogTruncated(
-                f"{where}: snapshot needs offset {offset}, the log starts at {low}; restore a younger savepoint, and keep the "
+                f"{where}: snapshot needs offset {offset}, the log starts at {low}; restore a younger "
+                "savepoint, and keep the "
                 "log for longer than the oldest snapshot worth restoring"
             )
         if offset > high:
             raise LogTruncated(
-                f"{where}: snapshot needs offset {offset}, the log ends at {high}; this is not the log the snapshot was made from"
+                f"{where}: snapshot needs offset {offset}, the log ends at {high}; this is not the log the "
+                "snapshot was made from"
             )
         self._consumer.assign([TopicPartition(self.topic, self.partition, offset)])
 
@@ -94,11 +96,11 @@ class LogReader:
         if first is None:
             return []
         messages: list[Message] = [first, *self._consumer.consume(limit - 1, timeout=0)]
-        failed = [message for message in messages if message.error() is not None]
+        failed = [error for message in messages if (error := message.error()) is not None]
         if failed:
-            for message in failed:
-                if not message.error().retriable():
-                    raise KafkaException(message.error())
+            for error in failed:
+                if not is_passing(error):
+                    raise KafkaException(error)
             messages = [message for message in messages if message.error() is None]
         return messages
 

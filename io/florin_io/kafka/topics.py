@@ -33,7 +33,7 @@ class TopicSpec:
 
 
 def ensure(client: AdminClient, specs: Iterable[TopicSpec], *, create: bool = True) -> list[str]:
-    """Make the topics that are missing (if `create`), check the others, and return the names of those made.
+    """Make the topics that are missing (if `create`), check the others, and return the names of those missing.
 
     Raises TopicError with one line per problem: all of them, not the first.
     """
@@ -41,15 +41,13 @@ def ensure(client: AdminClient, specs: Iterable[TopicSpec], *, create: bool = Tr
     existing = client.list_topics(timeout=10).topics
     missing = [spec for spec in wanted if spec.name not in existing]
     problems: list[str] = []
-    if missing and not create:
-        problems += [f"topic {spec.name} does not exist; run without --dry-run to make it" for spec in missing]
     if missing and create:
         problems += _create(client, missing)
     present = [spec for spec in wanted if spec.name in existing]
     problems += _check(client, present)
     if problems:
         raise TopicError("\n".join(problems))
-    return [spec.name for spec in missing] if create else []
+    return [spec.name for spec in missing]
 
 
 def _create(client: AdminClient, specs: list[TopicSpec]) -> list[str]:
@@ -82,18 +80,22 @@ def _check(client: AdminClient, specs: list[TopicSpec]) -> list[str]:
         if len(partitions) != spec.partitions:
             problems.append(
                 f"topic {spec.name} has {len(partitions)} partitions, the job needs exactly {spec.partitions}: "
-                f"give --partitions={len(partitions)} if every topic has that many, or use other topics with --topic_prefix"
+                f"give --partitions={len(partitions)} if every topic has that many, or use other topics with "
+                "--topic_prefix"
             )
         replicas = min((len(partition.replicas) for partition in partitions.values()), default=0)
         if replicas < spec.replication:
             problems.append(
-                f"topic {spec.name} has {replicas} replica(s), {spec.replication} wanted: add replicas or lower --replication"
+                f"topic {spec.name} has {replicas} replica(s), {spec.replication} wanted: add replicas or lower "
+                "--replication"
             )
         config = configs[spec.name]
         if spec.log_append_time and config["message.timestamp.type"].value != "LogAppendTime":
             problems.append(
-                f"topic {spec.name} has message.timestamp.type={config['message.timestamp.type'].value}; time must be the "
-                f"log's own: kafka-configs --alter --topic {spec.name} --add-config message.timestamp.type=LogAppendTime"
+                f"topic {spec.name} has message.timestamp.type={config['message.timestamp.type'].value}; time "
+                "must be the "
+                f"log's own: kafka-configs --alter --topic {spec.name} --add-config "
+                "message.timestamp.type=LogAppendTime"
             )
         retention = int(config["retention.ms"].value)
         if retention != FOREVER and (spec.retention_ms == FOREVER or retention < spec.retention_ms):

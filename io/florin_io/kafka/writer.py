@@ -49,7 +49,7 @@ class TransactionalWriter:
         self._fence_checked(self._producer.init_transactions, _TIMEOUT_S)
 
     def write(self, records: Sequence[Record], reader: LogReader, next_offset: int, note: str) -> None:
-        """One transaction: all `records`, then `next_offset` (with the text `note`) as the reader's committed offset."""
+        """One transaction: all `records`, then `next_offset` (with the text `note`) as the reader's committed one."""
         producer = self._producer
         try:
             producer.begin_transaction()

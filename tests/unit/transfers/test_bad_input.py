@@ -71,7 +71,7 @@ def test_sequencer_puts_aside_what_is_no_message(hub: LocalHub, value: bytes, re
     assert letter["topic"] == hub.topics.prepare
     assert letter["offset"] == 0
     assert letter["remedy"]
-    assert base64.b64decode(letter["bytes"]) == value[:600_000]
+    assert base64.b64decode(letter["bytes"]) == value
     assert letter["size"] == len(value)
     assert wire.told(hub) == []
 
