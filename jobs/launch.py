@@ -53,7 +53,8 @@ def parser(module: str, description: str) -> argparse.ArgumentParser:
         prog=f"python -m {module}",
         description=description,
         epilog=EXIT_CODES
-        + "\n\nAny other option of Beam's and of its Flink runner is passed on, for example --state_backend=rocksdb.",
+        + "\n\nAny other option of Beam's Python SDK is passed on, for example --max_cache_memory_usage_mb=400.\n"
+        "State backend, checkpoint folder and restarts are set in Flink's own configuration.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
