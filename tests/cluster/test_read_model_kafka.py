@@ -16,8 +16,7 @@ from florin_io.kafka.client import admin, client_config
 from florin_io.kafka.log import LogReader, end_offsets
 from florin_io.kafka.topics import FOREVER, TopicSpec, ensure
 from florin_io.postgres import Database
-from tests.cluster.kafka_fixture import kafka  # noqa: F401
-from tests.cluster.pg_fixture import LocalPostgres, database, postgres  # noqa: F401
+from tests.conftest import LocalPostgres
 from tests.unit.read_model.maker import Maker, traffic
 from tests.unit.read_model.test_answers import get
 from transforms.read_model import schema
@@ -83,7 +82,7 @@ class Place:
 
 
 @pytest.fixture
-def place(kafka: str, database: Database) -> Place:  # noqa: F811
+def place(kafka: str, database: Database) -> Place:
     schema.prepare(database)
     topics = Topics(f"t{next(_NUMBERS)}-")
     names = (topics.events, topics.notifications, topics.dead_letters, topics.get)
@@ -117,7 +116,7 @@ def test_events_arrive_once_and_lag_is_0_at_rest(place: Place) -> None:
 
 def test_postgres_away_at_start_and_in_mid_run_is_waited_for(
     place: Place,
-    postgres: LocalPostgres,  # noqa: F811
+    postgres: LocalPostgres,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     maker = Maker()
@@ -174,7 +173,7 @@ def test_a_log_that_starts_too_late_or_ends_too_early_is_refused(place: Place) -
         check_reach(3, 7, 0, 5)
 
 
-def test_each_question_has_one_answer_whatever_happens(place: Place, postgres: LocalPostgres) -> None:  # noqa: F811
+def test_each_question_has_one_answer_whatever_happens(place: Place, postgres: LocalPostgres) -> None:
     maker = Maker()
     list(traffic(maker, 3))
     place.emit(maker.records)

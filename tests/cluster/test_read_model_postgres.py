@@ -25,7 +25,7 @@ from florin_io.postgres import (
     with_secret,
     without_password,
 )
-from tests.cluster.pg_fixture import LocalPostgres, database, postgres  # noqa: F401
+from tests.conftest import LocalPostgres
 from tests.unit.read_model.maker import Maker, traffic
 from transforms.read_model import schema
 from transforms.read_model.projection import Record
@@ -82,7 +82,7 @@ def some_events(transfers: int = 60) -> list[Record]:
     return maker.records
 
 
-def test_batches_cut_anywhere_give_the_same_tables(database: Database) -> None:  # noqa: F811
+def test_batches_cut_anywhere_give_the_same_tables(database: Database) -> None:
     schema.prepare(database)
     apply_all(database, some_events(), 1000)
     whole = contents(database)
@@ -93,7 +93,7 @@ def test_batches_cut_anywhere_give_the_same_tables(database: Database) -> None: 
     assert not whole["chain_break"]
 
 
-def test_what_the_tables_say(database: Database) -> None:  # noqa: F811
+def test_what_the_tables_say(database: Database) -> None:
     schema.prepare(database)
     apply_all(database, some_events(), 50)
     with ReadModel(database) as model:
@@ -133,7 +133,7 @@ def test_what_the_tables_say(database: Database) -> None:  # noqa: F811
         assert model.lag([last + 3, 7]) == [2, 7]
 
 
-def test_a_transfer_that_spans_batches_keeps_terms_and_outcome(database: Database) -> None:  # noqa: F811
+def test_a_transfer_that_spans_batches_keeps_terms_and_outcome(database: Database) -> None:
     schema.prepare(database)
     maker = Maker()
     maker.reserve("t1", "dfsp1", "dfsp2")
@@ -146,7 +146,7 @@ def test_a_transfer_that_spans_batches_keeps_terms_and_outcome(database: Databas
         assert row["created_at"] < row["updated_at"]
 
 
-def test_a_second_writer_cannot_apply_the_same_events_again(database: Database) -> None:  # noqa: F811
+def test_a_second_writer_cannot_apply_the_same_events_again(database: Database) -> None:
     schema.prepare(database)
     records = some_events()
     zombie, owner = ReadModelWriter(database, TOPIC, 0), ReadModelWriter(database, TOPIC, 0)
@@ -160,7 +160,7 @@ def test_a_second_writer_cannot_apply_the_same_events_again(database: Database) 
     owner.close()
 
 
-def test_writers_that_race_apply_every_event_once(database: Database) -> None:  # noqa: F811
+def test_writers_that_race_apply_every_event_once(database: Database) -> None:
     schema.prepare(database)
     records = some_events(300)
 
@@ -185,7 +185,7 @@ def test_writers_that_race_apply_every_event_once(database: Database) -> None:  
     assert contents(database) == raced
 
 
-def test_partitions_write_at_once_without_waiting_for_each_other(database: Database) -> None:  # noqa: F811
+def test_partitions_write_at_once_without_waiting_for_each_other(database: Database) -> None:
     schema.prepare(database)
     makers = [Maker(partition) for partition in range(4)]
     for number in range(400):
@@ -215,7 +215,7 @@ print("done", flush=True)
 """
 
 
-def test_kill_9_in_mid_transaction_loses_and_doubles_nothing(database: Database) -> None:  # noqa: F811
+def test_kill_9_in_mid_transaction_loses_and_doubles_nothing(database: Database) -> None:
     schema.prepare(database)
     rng = random.Random(7)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -239,7 +239,7 @@ def test_kill_9_in_mid_transaction_loses_and_doubles_nothing(database: Database)
     assert contents(database) == disturbed
 
 
-def test_rows_that_the_server_refuses_become_dead_letters_and_the_rest_goes_on(database: Database) -> None:  # noqa: F811
+def test_rows_that_the_server_refuses_become_dead_letters_and_the_rest_goes_on(database: Database) -> None:
     schema.prepare(database)
     maker = Maker()
     list(traffic(maker, 9))
@@ -267,7 +267,7 @@ def test_rows_that_the_server_refuses_become_dead_letters_and_the_rest_goes_on(d
     assert all(bytes(value) == by_offset[offset] for offset, _, value in dead)
 
 
-def test_a_broken_chain_is_written_down_and_the_stream_goes_on(database: Database) -> None:  # noqa: F811
+def test_a_broken_chain_is_written_down_and_the_stream_goes_on(database: Database) -> None:
     schema.prepare(database)
     records = some_events()
     apply_all(database, records[:50] + records[51:], 10)
@@ -276,7 +276,7 @@ def test_a_broken_chain_is_written_down_and_the_stream_goes_on(database: Databas
         assert model.offsets() == {0: records[-1][0] + 1}
 
 
-def test_tables_of_a_newer_version_are_refused(database: Database) -> None:  # noqa: F811
+def test_tables_of_a_newer_version_are_refused(database: Database) -> None:
     assert schema.prepare(database) == ["0001-tables"]
     assert schema.prepare(database) == []
     with database.connect(application="test") as connection:
@@ -288,13 +288,13 @@ def test_tables_of_a_newer_version_are_refused(database: Database) -> None:  # n
         schema.prepare(database)
 
 
-def test_two_starters_at_once_make_the_tables_once(database: Database) -> None:  # noqa: F811
+def test_two_starters_at_once_make_the_tables_once(database: Database) -> None:
     with ThreadPoolExecutor(4) as pool:
         applied = list(pool.map(lambda _: schema.prepare(database), range(4)))
     assert sorted(applied) == [[], [], [], ["0001-tables"]]
 
 
-def test_a_migration_that_fails_leaves_nothing_behind(database: Database, tmp_path: Path) -> None:  # noqa: F811
+def test_a_migration_that_fails_leaves_nothing_behind(database: Database, tmp_path: Path) -> None:
     file = tmp_path / "0001-half.sql"
     file.write_text("CREATE TABLE one (a integer); CREATE TABLE one (a integer);")
     with pytest.raises(psycopg.errors.DuplicateTable):
@@ -303,7 +303,7 @@ def test_a_migration_that_fails_leaves_nothing_behind(database: Database, tmp_pa
     assert migrate(database, tmp_path) == ["0001-half"]
 
 
-def test_tables_of_another_topic_are_refused(database: Database) -> None:  # noqa: F811
+def test_tables_of_another_topic_are_refused(database: Database) -> None:
     schema.prepare(database)
     with database.connect(application="test") as connection:
         schema.bind(connection, TOPIC, "id1", 4)
@@ -312,7 +312,7 @@ def test_tables_of_another_topic_are_refused(database: Database) -> None:  # noq
             schema.bind(connection, TOPIC, "id2", 4)
 
 
-def test_the_connection_lost_in_mid_run_leaves_an_exact_offset(postgres: LocalPostgres, database: Database) -> None:  # noqa: F811
+def test_the_connection_lost_in_mid_run_leaves_an_exact_offset(postgres: LocalPostgres, database: Database) -> None:
     schema.prepare(database)
     records = some_events()
     writer = ReadModelWriter(database, TOPIC, 0)
