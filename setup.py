@@ -15,8 +15,6 @@ RUN = [
     "msgspec>=0.19,<1",
     # The read model's schema in numbered steps.
     "yoyo-migrations>=9,<10",
-    # The hash of Flink's key groups: shard keys are chosen so that it spreads them evenly.
-    "mmh3>=4,<6",
     # Commands with grouped help.
     "click>=8.1,<9",
     # Tables, progress and live lines on a terminal; plain lines elsewhere.

@@ -229,6 +229,8 @@ def _pause(name: str) -> None:
     from florin_io.control import NotPaused, pause_and_wait
 
     record = records.load(name)
+    if not record.log_topic:
+        return  # its state is not a function of a log; a savepoint at any point will do
     try:
         pause_and_wait(record.kafka, record.log_topic, record.partitions, record.group)
     except NotPaused as error:

@@ -76,6 +76,8 @@ def kafka_properties(config: StackConfig) -> str:
         "log.dirs": config.folder / "kafka",
         "auto.create.topics.enable": "false",
         "offsets.topic.num.partitions": 8,
+        # A shard's committed offset says what it emitted; a quiet week must not make Kafka forget it.
+        "offsets.retention.minutes": 2147483647,
         "offsets.topic.replication.factor": 1,
         "transaction.state.log.num.partitions": 4,
         "transaction.state.log.replication.factor": 1,

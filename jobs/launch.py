@@ -45,6 +45,8 @@ class StreamingJob:
     topics: list[kafka_topics.TopicSpec]
     build: Callable[[beam.Pipeline], object]
     notes: dict[str, str]
+    pauses: bool = True
+    """Whether the log's shards stop at a pause record, as an upgrade needs it."""
 
 
 def parser(module: str, description: str) -> argparse.ArgumentParser:
@@ -107,6 +109,9 @@ def parser(module: str, description: str) -> argparse.ArgumentParser:
     )
     way = made.add_argument_group("what to do")
     way.add_argument(
+        "--attach", action="store_true", help="show the progress of the job that runs already; submit nothing"
+    )
+    way.add_argument(
         "--dry-run", action="store_true", help="check options, topics and cluster, print the graph, submit nothing"
     )
     way.add_argument(
@@ -119,16 +124,23 @@ class _Unreachable(Exception):
     """A server the job needs does not answer."""
 
 
+class _Usage(Exception):
+    """Options that cannot be."""
+
+
 def run(job: StreamingJob, options: argparse.Namespace, beam_options: Sequence[str]) -> int:
     """Check, submit and follow; returns the exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     console = Console(highlight=False)
     try:
         return _run(job, options, list(beam_options), console)
-    except (KafkaUnreachable, _Unreachable) as error:
+    except _Usage as error:
+        _complain(error)
+        return USAGE
+    except (KafkaUnreachable, KafkaException, _Unreachable) as error:
         _complain(error)
         return UNREACHABLE
-    except (kafka_topics.TopicError, KafkaException, StackError, ValueError) as error:
+    except (kafka_topics.TopicError, StackError, ValueError) as error:
         _complain(error)
         return UNFIT
 
@@ -139,12 +151,14 @@ def _complain(error: Exception) -> None:
 
 def _run(job: StreamingJob, options: argparse.Namespace, beam_options: list[str], console: Console) -> int:
     if options.runner != "FlinkRunner":
-        raise ValueError(
+        raise _Usage(
             f"{options.runner} cannot run a job that never ends. To run the same core to the log's end on a "
             "local runner: "
             "python -m jobs.audit"
         )
     found = endpoints.resolve(kafka=options.kafka, flink=options.flink_master)
+    if options.attach:
+        return _attach(job, found.flink, found.kafka, console)
     console.print(f"Kafka at {found.kafka} ({found.origin['kafka']})", soft_wrap=True)
     missing = kafka_topics.ensure(admin(found.kafka), job.topics, create=not options.dry_run)
     for name in missing:
@@ -165,7 +179,7 @@ def _run(job: StreamingJob, options: argparse.Namespace, beam_options: list[str]
         name=job.name,
         parallelism=options.parallelism,
         topic_prefix=options.topic_prefix,
-        log_topic=job.log,
+        log_topic=job.log if job.pauses else "",
         partitions=job.partitions,
         group=job.group,
         kafka=found.kafka,
@@ -180,6 +194,11 @@ def _run(job: StreamingJob, options: argparse.Namespace, beam_options: list[str]
         return OK
     with FlinkRest(handle.flink) as rest:
         return _follow(job, rest, handle.job_id, found.kafka, console)
+
+
+def _attach(job: StreamingJob, flink: str, kafka: str, console: Console) -> int:
+    with FlinkRest(flink) as rest:
+        return _follow(job, rest, rest.require(job.name)["jid"], kafka, console)
 
 
 def _follow(job: StreamingJob, rest: FlinkRest, job_id: str, kafka: str, console: Console) -> int:
@@ -199,6 +218,7 @@ def _follow(job: StreamingJob, rest: FlinkRest, job_id: str, kafka: str, console
 
 def _print_ways(job: StreamingJob, console: Console) -> None:
     console.print(
+        f"  its progress:               python -m jobs.{job.namespace} --attach\n"
         f"  look at it:                 python -m flink status\n"
         f"  stop it with a savepoint:   python -m flink savepoint {job.name}\n"
         f"  start it again from there:  python -m flink restore latest --job {job.name}",

@@ -28,7 +28,7 @@ from florin_io.kafka.client import admin
 from florin_io.kafka.log import LogReader
 from florin_io.postgres import Database, PostgresUnreachable, checked_option, patiently, without_password
 from jobs import launch
-from jobs.transfer import MOJALOOP_PARTITIONS, group_of, topic_specs
+from jobs.transfer import add_mojaloop_option, group_of, topic_specs
 from transforms.read_model import schema
 from transforms.read_model.follow import Follower, Source, check_reach
 from transforms.read_model.loops import RunLoops
@@ -48,7 +48,14 @@ def database_of(postgres: str | None, name: str) -> Database:
     return Database(shown(found.postgres), name)
 
 
-def build(pipeline: beam.Pipeline, source: Source, desk: Desk, database: Database, max_parallelism: int) -> None:
+def build(
+    pipeline: beam.Pipeline,
+    source: Source,
+    desk: Desk,
+    database: Database,
+    max_parallelism: int,
+    mojaloop_partitions: int,
+) -> None:
     """The graph."""
     ticks = pipeline | "Ticks" >> FlinkStreamingImpulseSource().set_interval_ms(1000).set_message_count(0)
     followers = {
@@ -56,7 +63,7 @@ def build(pipeline: beam.Pipeline, source: Source, desk: Desk, database: Databas
     }
     answerers = {
         f"{desk.topics.get}/{number}": partial(Answerer, desk, database, number)
-        for number in range(MOJALOOP_PARTITIONS)
+        for number in range(mojaloop_partitions)
     }
     ticks | "Follow" >> RunLoops(followers, namespace=NAMESPACE, max_parallelism=max_parallelism)
     ticks | "Answer" >> RunLoops(answerers, namespace="transfer_get", max_parallelism=max_parallelism)
@@ -88,6 +95,7 @@ def parser() -> argparse.ArgumentParser:
     made = launch.parser("jobs.read_model", __doc__ or "")
     made.set_defaults(parallelism=1)
     _postgres_options(made.add_argument_group("PostgreSQL"))
+    add_mojaloop_option(made.add_argument_group("Mojaloop"))
     return made
 
 
@@ -117,7 +125,7 @@ def job_of(options: argparse.Namespace) -> launch.StreamingJob:
         if not options.dry_run:
             for change in prepare(source, database, options.partitions):
                 print(f"  tables: applied {change}")
-        build(pipeline, source, desk, database, options.max_parallelism)
+        build(pipeline, source, desk, database, options.max_parallelism, options.mojaloop_partitions)
 
     return launch.StreamingJob(
         name=name,
@@ -126,8 +134,9 @@ def job_of(options: argparse.Namespace) -> launch.StreamingJob:
         log=topics.events,
         partitions=options.partitions,
         core_version=1,
-        topics=topic_specs(topics, options.partitions, options.replication),
+        topics=topic_specs(topics, options.partitions, options.replication, options.mojaloop_partitions),
         build=build_graph,
+        pauses=False,
         notes={"tables": str(database), "positions": "python -m jobs.hub positions"},
     )
 

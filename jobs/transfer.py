@@ -29,7 +29,9 @@ WHOLE_RECORDS = {"max.message.bytes": "4194304"}
 WEEK_MS = 7 * 24 * 3600 * 1000
 
 
-def topic_specs(topics: Topics, partitions: int, replication: int) -> list[TopicSpec]:
+def topic_specs(
+    topics: Topics, partitions: int, replication: int, mojaloop_partitions: int = MOJALOOP_PARTITIONS
+) -> list[TopicSpec]:
     """Every topic of the system. The log is kept for ever: state is a function of it."""
     own = [
         TopicSpec(topics.log, partitions, FOREVER, replication=replication),
@@ -38,7 +40,7 @@ def topic_specs(topics: Topics, partitions: int, replication: int) -> list[Topic
         TopicSpec(topics.dead_letters, partitions, WEEK_MS, replication=replication, config=WHOLE_RECORDS),
     ]
     mojaloop = [
-        TopicSpec(name, MOJALOOP_PARTITIONS, WEEK_MS, replication=replication)
+        TopicSpec(name, mojaloop_partitions, WEEK_MS, replication=replication, option="--mojaloop_partitions")
         for name in (topics.prepare, topics.fulfil, topics.get)
     ]
     return own + mojaloop
@@ -47,17 +49,17 @@ def topic_specs(topics: Topics, partitions: int, replication: int) -> list[Topic
 def transfer_shards(topics: Topics, partitions: int) -> list[ShardSpec]:
     """One shard per partition of the log."""
     return [
-        ShardSpec(topics.log, number, partitions, partial(TransferShard, number, partitions, topics))
+        ShardSpec(topics.log, number, partitions, partial(TransferShard, number, partitions, topics), topics.events)
         for number in range(partitions)
     ]
 
 
-def sequencer_shards(topics: Topics, partitions: int) -> list[ShardSpec]:
+def sequencer_shards(topics: Topics, partitions: int, mojaloop_partitions: int) -> list[ShardSpec]:
     """One shard per partition of Mojaloop's prepare and fulfil topics."""
     return [
-        ShardSpec(name, number, MOJALOOP_PARTITIONS, partial(SequencerCore, name, number, partitions, topics))
+        ShardSpec(name, number, mojaloop_partitions, partial(SequencerCore, name, number, partitions, topics))
         for name in (topics.prepare, topics.fulfil)
-        for number in range(MOJALOOP_PARTITIONS)
+        for number in range(mojaloop_partitions)
     ]
 
 
@@ -70,7 +72,7 @@ def build(pipeline: beam.Pipeline, options: argparse.Namespace, topics: Topics, 
     """The graph."""
     if options.sequencer:
         pipeline | "Sequence" >> RunShards(
-            sequencer_shards(topics, options.partitions),
+            sequencer_shards(topics, options.partitions, options.mojaloop_partitions),
             settings,
             namespace="sequencer",
             max_parallelism=options.max_parallelism,
@@ -94,7 +96,18 @@ def parser() -> argparse.ArgumentParser:
         help="do not read topic-transfer-prepare and -fulfil; every client writes to transfer-log itself, keyed "
         "by payer",
     )
+    add_mojaloop_option(transfer)
     return made
+
+
+def add_mojaloop_option(group: argparse._ActionsContainer) -> None:
+    """The number of partitions of the topics that are Mojaloop's."""
+    group.add_argument(
+        "--mojaloop_partitions",
+        type=int,
+        default=MOJALOOP_PARTITIONS,
+        help=f"partitions of topic-transfer-prepare, -fulfil and -get (default {MOJALOOP_PARTITIONS})",
+    )
 
 
 def job_of(options: argparse.Namespace) -> launch.StreamingJob:
@@ -113,7 +126,7 @@ def job_of(options: argparse.Namespace) -> launch.StreamingJob:
         log=topics.log,
         partitions=options.partitions,
         core_version=TransferShard.VERSION,
-        topics=topic_specs(topics, options.partitions, options.replication),
+        topics=topic_specs(topics, options.partitions, options.replication, options.mojaloop_partitions),
         build=lambda pipeline: build(pipeline, options, topics, settings),
         notes={"read model": "python -m jobs.read_model", "positions": "python -m jobs.hub positions"},
     )

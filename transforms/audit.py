@@ -14,6 +14,7 @@ Emitted = Generator[tuple[int, bytes | None, bytes], None, None]
 """Offset, key and value of the records of one output partition, in order."""
 
 _SHOWN = 600
+READ_RECORDS = 1000
 
 
 @dataclass
@@ -83,16 +84,15 @@ class Auditor:
         return None
 
     def _emitted(self, topic: str, partition: int) -> Emitted:
-        reader = LogReader(self.bootstrap, topic, partition, "florin-audit")
+        reader = LogReader(self.bootstrap, topic, partition, "florin-audit", bounded=True)
         try:
             low, end = reader.bounds()
             reader.seek(low)
-            while (position := reader.position()) is None or position < end:
-                for message in reader.poll(1000, 0.2):
+            for messages in reader.until(end, READ_RECORDS):
+                for message in messages:
                     value = message.value() or b""
-                    offset = message.offset()
-                    if offset is not None and offset < end and not self.ignore(topic, value):
-                        yield offset, message.key(), value
+                    if not self.ignore(topic, value):
+                        yield message.offset() or 0, message.key(), value
         finally:
             reader.close()
 

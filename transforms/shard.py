@@ -27,6 +27,8 @@ _LOG = logging.getLogger(__name__)
 
 BATCH_RECORDS = 2000
 """Most records of one batch, so that a transaction stays short under any backlog."""
+KEEP_OFFSET_S = 3600.0
+"""How often a silent shard commits its offset again: Kafka forgets offsets that nobody commits for a week."""
 PAUSE_S = 300.0
 """How long a paused shard waits for its savepoint before it goes on by itself."""
 TICK_GRACE_MS = 20
@@ -42,6 +44,8 @@ class ShardSpec:
     partition: int
     partitions: int
     make_core: Callable[[], ShardCore]
+    own_output: str | None = None
+    """A topic whose partition of the same number only this shard writes to: proof of what was emitted."""
 
     @property
     def name(self) -> str:
@@ -75,11 +79,14 @@ class Shard:
         self._note = f"{self.core.NAME}/{self.core.VERSION}"
         self._clock = 0
         self._tick_sent = 0.0
+        self._committed_at = started
         self._core_counts: dict[str, int] = {}
         self._writer = TransactionalWriter(settings.bootstrap, f"{settings.group}.{spec.topic}.{spec.partition}")
         self._reader = LogReader(settings.bootstrap, spec.topic, spec.partition, settings.group)
         committed, note = self._reader.committed()
         self.emitted = committed or 0
+        if committed is None and spec.own_output is not None:
+            self._refuse_second_group(settings, spec.own_output)
         self._header = CellHeader(
             self.core.NAME, self.core.VERSION, settings.group, spec.topic, spec.partition, spec.partitions, 0, 0
         )
@@ -107,6 +114,23 @@ class Shard:
                 f"{self._note} may not replay them. Start with --savepoint_path of a savepoint made for the upgrade"
             )
         return self.core.load(loaded)
+
+    def _refuse_second_group(self, settings: LogSettings, output: str) -> None:
+        """Under a new group everything would be emitted again; so it is if Kafka has forgotten the group's offsets."""
+        reader = LogReader(settings.bootstrap, output, self.spec.partition, settings.group, bounded=True)
+        try:
+            low, end = reader.bounds()
+            reader.seek(low)
+            written = end > low and next(reader.until(end, 1), None) is not None  # the rest may be aborted attempts
+        finally:
+            reader.close()
+        if written:
+            raise CellError(
+                f"{self.spec.name}: group {settings.group!r} has no committed offset, but {output} partition "
+                f"{self.spec.partition} has records: another job wrote them, or the offset was deleted or has expired, "
+                "and everything would be emitted again. Give the job its old --job_name, or set the group's offset with "
+                f"kafka-consumer-groups to one more than `offset` in the last record of {output}"
+            )
 
     def step(self) -> int:
         """Take what has arrived through core and Kafka transaction; returns how many records it was.
@@ -158,6 +182,7 @@ class Shard:
     def _commit(self, outputs: list[Output], note: str) -> None:
         self._writer.write(outputs, self._reader, self.next, note)
         self.emitted = self.next
+        self._committed_at = time.monotonic()
 
     def _count(self, batch: Batch, outputs: list[Output]) -> None:
         counts, times, now = self.counts, batch.times, now_ms()
@@ -169,10 +194,14 @@ class Shard:
             counts[f"latency_ms_le_{bound}"] += total - bisect_left(times, now - bound)
 
     def _tick_if_due(self) -> None:
-        deadline = self.core.deadline()
-        if deadline is None or self.next < self.emitted or now_ms() < deadline + TICK_GRACE_MS:
-            return
         now = time.monotonic()
+        if self.next < self.emitted:
+            return
+        if now - self._committed_at >= KEEP_OFFSET_S:
+            self._commit([], self._note)
+        deadline = self.core.deadline()
+        if deadline is None or now_ms() < deadline + TICK_GRACE_MS:
+            return
         if now - self._tick_sent >= TICK_RETRY_S:
             self._commit([(self.spec.topic, self.spec.partition, None, self.core.tick())], self._note)
             self._tick_sent = now
@@ -238,17 +267,15 @@ def replay(spec: ShardSpec, bootstrap: str, end: int) -> Iterator[list[Output]]:
     Raises LogTruncated if the log's beginning is gone.
     """
     core = spec.make_core()
-    reader = LogReader(bootstrap, spec.topic, spec.partition, "florin-replay")
+    reader = LogReader(bootstrap, spec.topic, spec.partition, "florin-replay", bounded=True)
     clock = 0
     try:
         low, _ = reader.bounds()
         if low > 0:
             raise LogTruncated(f"{spec.name}: the log starts at {low}; a replay needs all of it")
         reader.seek(0)
-        while (position := reader.position()) is None or position < end:
-            messages = reader.poll(BATCH_RECORDS, 0.2)
-            if messages:
-                batch, clock = columns(messages, clock)
-                yield core.apply(_without_pauses(batch.slice(0, bisect_left(batch.offsets, end))))
+        for messages in reader.until(end, BATCH_RECORDS):
+            batch, clock = columns(messages, clock)
+            yield core.apply(_without_pauses(batch))
     finally:
         reader.close()

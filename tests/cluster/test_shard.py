@@ -91,12 +91,10 @@ class Log:
 
     def written(self) -> list[bytes]:
         """What a read_committed reader sees."""
-        reader = LogReader(self.kafka, self.out, 0, "florin-test")
+        reader = LogReader(self.kafka, self.out, 0, "florin-test", bounded=True)
         low, end = reader.bounds()
         reader.seek(low)
-        found: list[bytes] = []
-        while (position := reader.position()) is None or position < end:
-            found += [message.value() for message in reader.poll(1000, 0.1)]
+        found = [message.value() or b"" for messages in reader.until(end, 1000) for message in messages]
         reader.close()
         return found
 
@@ -217,6 +215,26 @@ def test_a_snapshot_ahead_of_the_committed_offset_is_refused(log: Log, prefix: s
     client.delete_consumer_groups([log.settings.group])[log.settings.group].result()
     with pytest.raises(CellError, match="stands at offset 1, but group .* has committed only 0"):
         log.start(cells)
+
+
+def test_a_second_group_may_not_emit_everything_again(log: Log) -> None:
+    log.append(1)
+    run(log.start(), 1)
+    other = LogSettings(log.kafka, f"{log.settings.group}-2")
+    spec = ShardSpec(log.topic, 0, 1, partial(Summing, log.out), own_output=log.out)
+    with pytest.raises(CellError, match="has no committed offset, but .*out partition 0 has records.*old --job_name"):
+        Shard(spec, other, {})
+
+
+def test_an_aborted_first_transaction_is_no_proof_of_output(log: Log) -> None:
+    killed = log.start()
+    killed._writer._producer.begin_transaction()
+    killed._writer._producer.produce(log.out, b"half done", b"k", 0)
+    killed._writer._producer.flush(10)
+    log.append(1)
+    spec = ShardSpec(log.topic, 0, 1, partial(Summing, log.out), own_output=log.out)
+    run(Shard(spec, log.settings, {}), 1)
+    assert log.written() == [b"0:1"]
 
 
 def test_another_job_name_is_refused(log: Log) -> None:

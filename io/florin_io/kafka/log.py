@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
 from florin_io.kafka.client import client_config, is_passing
 
 _TIMEOUT_S = 20.0
+_BOUNDED_WAIT_S = 0.5
 
 
 def _passing(error: BaseException) -> bool:
@@ -30,9 +32,12 @@ class LogReader:
     """Reads committed records of one partition from a given offset on.
 
     `group` is only the name under which offsets are committed; no consumer group is joined.
+    A `bounded` reader notices the end of the log, as `until` needs it.
     """
 
-    def __init__(self, bootstrap: str, topic: str, partition: int, group: str) -> None:
+    _at_end = False
+
+    def __init__(self, bootstrap: str, topic: str, partition: int, group: str, *, bounded: bool = False) -> None:
         self.topic = topic
         self.partition = partition
         self._consumer = Consumer(
@@ -44,6 +49,7 @@ class LogReader:
                     "enable.auto.offset.store": False,
                     "isolation.level": "read_committed",
                     "auto.offset.reset": "error",
+                    "enable.partition.eof": bounded,
                     "fetch.wait.max.ms": 20,
                     "fetch.error.backoff.ms": 50,
                     "queued.min.messages": 20_000,
@@ -99,13 +105,29 @@ class LogReader:
         failed = [error for message in messages if (error := message.error()) is not None]
         if failed:
             for error in failed:
-                if not is_passing(error):
+                if error.code() == KafkaError._PARTITION_EOF:
+                    self._at_end = True
+                elif not is_passing(error):
                     raise KafkaException(error)
             messages = [message for message in messages if message.error() is None]
         return messages
 
+    def until(self, end: int, limit: int) -> Iterator[list[Message]]:
+        """What lies between here and offset `end` (exclusive), in lists of at most `limit` records.
+
+        Ends at the log's end too: its last offsets may be markers of transactions, which are never handed out.
+        """
+        self._at_end = False
+        while not self._at_end:
+            messages = self.poll(limit, _BOUNDED_WAIT_S)
+            within = [message for message in messages if (message.offset() or 0) < end]
+            if within:
+                yield within
+            if len(within) < len(messages):
+                return
+
     def position(self) -> int | None:
-        """Offset of the next record of the partition that will be handed out, markers of transactions included."""
+        """Offset after the last record that was handed out, None before the first."""
         (found,) = self._consumer.position([TopicPartition(self.topic, self.partition)])
         return found.offset if found.offset >= 0 else None
 

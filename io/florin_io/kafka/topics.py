@@ -20,8 +20,8 @@ class TopicError(ValueError):
 class TopicSpec:
     """What a job needs of a topic.
 
-    `retention_ms` is the least retention it accepts (FOREVER: everything is kept); `config` holds further settings
-    used when the topic is made.
+    `retention_ms` is the least retention it accepts (FOREVER: everything is kept); `config` holds further settings:
+    numbers are least values, other texts must be equal.
     """
 
     name: str
@@ -30,6 +30,8 @@ class TopicSpec:
     log_append_time: bool = True
     replication: int = 1
     config: dict[str, str] = field(default_factory=dict)
+    option: str = "--partitions"
+    """The option that says how many partitions the topic has."""
 
 
 def ensure(client: AdminClient, specs: Iterable[TopicSpec], *, create: bool = True) -> list[str]:
@@ -80,7 +82,7 @@ def _check(client: AdminClient, specs: list[TopicSpec]) -> list[str]:
         if len(partitions) != spec.partitions:
             problems.append(
                 f"topic {spec.name} has {len(partitions)} partitions, the job needs exactly {spec.partitions}: "
-                f"give --partitions={len(partitions)} if every topic has that many, or use other topics with "
+                f"give {spec.option}={len(partitions)} if every topic has that many, or use other topics with "
                 "--topic_prefix"
             )
         replicas = min((len(partition.replicas) for partition in partitions.values()), default=0)
@@ -102,6 +104,23 @@ def _check(client: AdminClient, specs: list[TopicSpec]) -> list[str]:
             problems.append(
                 f"topic {spec.name} keeps records for {retention} ms, a replay needs {_kept(spec.retention_ms)}: "
                 f"kafka-configs --alter --topic {spec.name} --add-config retention.ms={spec.retention_ms}"
+            )
+        problems += _check_config(spec, {name: entry.value for name, entry in config.items()})
+    return problems
+
+
+def _check_config(spec: TopicSpec, found: dict[str, str | None]) -> list[str]:
+    wanted = {"cleanup.policy": "delete", **spec.config}
+    if spec.retention_ms == FOREVER:
+        wanted["retention.bytes"] = str(FOREVER)
+    problems = []
+    for name, value in wanted.items():
+        there = found.get(name) or ""
+        enough = there.isdigit() and value.isdigit() and int(there) >= int(value)
+        if there != value and not enough:
+            problems.append(
+                f"topic {spec.name} has {name}={there}, {value} is needed: "
+                f"kafka-configs --alter --topic {spec.name} --add-config {name}={value}"
             )
     return problems
 
