@@ -121,15 +121,16 @@ class Shard:
         try:
             low, end = reader.bounds()
             reader.seek(low)
-            written = end > low and next(reader.until(end, 1), None) is not None  # the rest may be aborted attempts
+            # Offsets without a record are aborted attempts.
+            written = end > low and next(reader.until(end, 1), None) is not None
         finally:
             reader.close()
         if written:
             raise CellError(
                 f"{self.spec.name}: group {settings.group!r} has no committed offset, but {output} partition "
                 f"{self.spec.partition} has records: another job wrote them, or the offset was deleted or has expired, "
-                "and everything would be emitted again. Give the job its old --job_name, or set the group's offset with "
-                f"kafka-consumer-groups to one more than `offset` in the last record of {output}"
+                "and everything would be emitted again. Give the job its old --job_name, or set the group's offset "
+                f"with kafka-consumer-groups to one more than `offset` in the last record of {output}"
             )
 
     def step(self) -> int:
