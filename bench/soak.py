@@ -81,7 +81,7 @@ def summary(report: Report, seen: list[Minute], minutes: int) -> dict[str, Any]:
     }
 
 
-@click.command(help=__doc__)
+@click.command(help=(__doc__ or "").replace("\n\n", "\n\n\b\n"))
 @click.option("--minutes", default=30, show_default=True, help="Length of the run.")
 @click.option("--rate", default=1000.0, show_default=True, help="Transfers/s.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object, the last line.")

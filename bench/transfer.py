@@ -169,7 +169,7 @@ def show(figures: dict[str, Any], console: Console) -> None:
     console.print(table)
 
 
-@click.command(help=__doc__)
+@click.command(help=(__doc__ or "").replace("\n\n", "\n\n\b\n"))
 @click.option(
     "--json", "json_to", metavar="FILE", help="Write JSON to FILE, `-` for standard output, instead of a table."
 )
