@@ -166,7 +166,11 @@ class Shard:
         return len(batch)
 
     def _go_live(self, batch: Batch, started: float) -> None:
-        pause = next((i for i, value in enumerate(batch.values) if value.startswith(PAUSE_PREFIX)), None)
+        # A stateless shard has nothing to snapshot, and others write to its topic: what looks like a pause there is
+        # for its core to judge.
+        pause = None
+        if not self.core.STATELESS:
+            pause = next((i for i, value in enumerate(batch.values) if value.startswith(PAUSE_PREFIX)), None)
         if pause is not None:
             batch = batch.slice(0, pause + 1)
             self.next = batch.offsets[-1] + 1
