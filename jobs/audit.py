@@ -62,9 +62,11 @@ def checks(topics: Topics) -> Callable[[str], Callable[[bytes], str | None]]:
 
 
 def written_by_others(topics: Topics) -> Callable[[str, bytes], bool]:
-    """Answers to GET stand among the notifications, but the read side writes them."""
+    """Answers to GET, which the read side writes, and dead letters of other topics, which sequencer and read side write."""
 
     def ignore(topic: str, value: bytes) -> bool:
+        if topic == topics.dead_letters:
+            return bool(json.loads(value)["topic"] != topics.log)
         if topic != topics.notifications or b'"action":"get"' not in value:
             return False
         return bool(json.loads(value)["metadata"]["event"]["action"] == "get")
