@@ -1,4 +1,7 @@
-"""Bad input through the running job: a dead letter or an answer with the reason, and the stream goes on; wrong starts are refused."""
+"""Bad input through the running job: a dead letter or an answer with the reason, and the stream goes on.
+
+Wrong starts of the job are refused with the remedy.
+"""
 
 from __future__ import annotations
 
@@ -224,7 +227,5 @@ def test_a_snapshot_of_an_unknown_format_keeps_the_shard_from_starting(kafka: st
     shard.close()
     assert cells
     newer = {number: cell[:4] + bytes([cell[4] + 1]) + cell[5:] for number, cell in cells.items()}
-    with pytest.raises(
-        CellError, match="format version 2, this program reads 1: restore it with the release that wrote it"
-    ):
+    with pytest.raises(CellError, match="format version 2, this program reads 1: restore it with the release"):
         Shard(spec, settings, newer)

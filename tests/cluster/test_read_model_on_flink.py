@@ -1,4 +1,4 @@
-"""The read model as a job on Flink: its tables agree with what the load generator sent, over a kill -9 of its worker."""
+"""The read model as a job on Flink: over a kill -9 its tables agree with what the load generator sent."""
 
 from __future__ import annotations
 
