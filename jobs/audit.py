@@ -62,7 +62,7 @@ def checks(topics: Topics) -> Callable[[str], Callable[[bytes], str | None]]:
 
 
 def written_by_others(topics: Topics) -> Callable[[str, bytes], bool]:
-    """Answers to GET, which the read side writes, and dead letters of other topics, which sequencer and read side write."""
+    """Answers to GET, which the read side writes, and dead letters of other topics than the log."""
 
     def ignore(topic: str, value: bytes) -> bool:
         if topic == topics.dead_letters:
