@@ -108,7 +108,7 @@ def eventually(what: str, question: Callable[[], bool], seconds: float = 60) -> 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Quick tests first, then those with a stack of their own, then those on the session's: never two stacks at once."""
+    """Quick tests first, then those with a stack of their own, then the session's stack: never two at once."""
     items.sort(key=lambda item: _turn(item.path.relative_to(Path(__file__).parent)))
 
 

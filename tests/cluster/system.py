@@ -30,6 +30,7 @@ from transforms.transfers.topics import Topics
 
 Json = dict[str, Any]
 PARTITIONS = 4
+LOAD = "load"
 DFSPS = tuple(f"dfsp{number}" for number in range(1, 9))
 
 
@@ -66,29 +67,31 @@ class TransferSystem:
         return report
 
     @contextmanager
-    def under_load(self, rate: float, seconds: float) -> Iterator[list[Report]]:
-        """Load during the block, which must end before it; the report is in the list after it."""
+    def under_load(self, rate: float, seconds: float, timeout_s: float = 5) -> Iterator[list[Report]]:
+        """Load while the block runs, for `seconds` at least; after it the report is in the list.
+
+        `timeout_s`, the expiration of transfers that time out, must be longer than Kafka is away: a prepare that it took
+        too late is rightly refused.
+        """
         reports: list[Report] = []
         failures: list[BaseException] = []
 
         def drive() -> None:
             try:
-                # The expiration of transfers that time out is longer than any outage: a message that Kafka
-                # took too late would rightly be refused.
-                reports.append(self.load(rate, seconds, timeout_s=25))
+                reports.append(self.load(rate, seconds, timeout_s=timeout_s))
             except BaseException as error:
                 failures.append(error)
 
         before = self.emitted()
-        thread = threading.Thread(target=drive, name="load")
+        thread = threading.Thread(target=drive, name=LOAD)
         thread.start()
         try:
             eventually("traffic flows", lambda: bool(failures) or self.flows(before), 30)
             yield reports
         finally:
             thread.join()
-        if failures:
-            raise failures[0]
+            if failures:
+                raise failures[0]
 
     def emitted(self) -> list[int]:
         """End of every partition of the notifications."""
@@ -197,18 +200,33 @@ class TransferSystem:
         with self.florin.rest() as rest:
             rest.cancel(self.job_id())
 
-    def recover_from(self, what: str, victim: psutil.Process) -> float:
-        """kill -9 a process that makes the job fail; returns the seconds until every shard emits again."""
+    def recover_from(self, what: str, victim: psutil.Process) -> None:
+        """kill -9 a process that makes the job fail; wait until every shard emits again and print how long that took."""
         known = len(self.failures())
         began = time.monotonic()
         os.kill(victim.pid, signal.SIGKILL)
         eventually(f"Flink notices the kill of {what}", lambda: len(self.failures()) > known, 60)
+        noticed = time.monotonic() - began
         eventually(f"the job runs again after the kill of {what}", self.is_up, 120)
+        runs = time.monotonic() - began
+        self.wait_for_flow(f"after kill -9 of {what}, noticed after {noticed:.1f} s, running after {runs:.1f} s", began)
+
+    def wait_for_flow(self, after: str, began: float) -> None:
+        """Wait until every shard with traffic emits, or all that was sent has come out already."""
         before = self.emitted()
-        eventually(f"outputs flow again after the kill of {what}", lambda: self.flows(before), 60)
-        took = time.monotonic() - began
-        print(f"outputs of every shard flow again {took:.1f} s after kill -9 of {what}")
-        return took
+        loads = [thread for thread in threading.enumerate() if thread.name == LOAD]
+        flowed = False
+
+        def flows_or_done() -> bool:
+            nonlocal flowed
+            flowed = flowed or self.flows(before)
+            return flowed or not any(thread.is_alive() for thread in loads)
+
+        eventually(f"outputs flow again {after}", flows_or_done, 180)
+        state = (
+            f"every shard emits {time.monotonic() - began:.1f} s" if flowed else "all had come out before it was seen"
+        )
+        print(f"{state} {after}")
 
 
 class Follower:

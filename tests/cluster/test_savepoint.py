@@ -1,7 +1,7 @@
-"""Savepoints of the transfer job: whatever it is stopped with and started from, the emitted bytes are those of one run.
+"""Savepoints of the transfer job: whatever it is started from, the emitted bytes are those of one run.
 
-The tests are one story on one job, in this order. Each ends with an audit: a replay of the whole log, which knows nothing
-of stops, makes byte for byte what a read_committed reader sees.
+The tests are one story on one job, in this order. Each ends with an audit: a replay of the whole log, which knows
+nothing of stops, makes byte for byte what a read_committed reader sees.
 """
 
 from __future__ import annotations
