@@ -70,7 +70,7 @@ class TransferSystem:
     def under_load(self, rate: float, seconds: float, timeout_s: float = 5) -> Iterator[list[Report]]:
         """Load while the block runs, for `seconds` at least; after it the report is in the list.
 
-        `timeout_s`, the expiration of transfers that time out, must be longer than Kafka is away: a prepare that it took
+        `timeout_s`, the expiration of transfers that time out, must be longer than Kafka is away: a prepare it took
         too late is rightly refused.
         """
         reports: list[Report] = []
@@ -201,7 +201,7 @@ class TransferSystem:
             rest.cancel(self.job_id())
 
     def recover_from(self, what: str, victim: psutil.Process) -> None:
-        """kill -9 a process that makes the job fail; wait until every shard emits again and print how long that took."""
+        """kill -9 a process that makes the job fail; wait until every shard emits and print how long that took."""
         known = len(self.failures())
         began = time.monotonic()
         os.kill(victim.pid, signal.SIGKILL)
