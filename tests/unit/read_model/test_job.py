@@ -18,7 +18,7 @@ def test_the_graph_has_a_loop_for_every_partition_and_stable_labels() -> None:
     pipeline = beam.Pipeline()
     database = Database("host=nowhere", "s")
     desk = Desk("nowhere:1", Topics(), "g", 4)
-    read_model.build(pipeline, Source("nowhere:1", Topics().events, "g"), desk, database, 128)
+    read_model.build(pipeline, Source("nowhere:1", Topics().events, "g"), desk, database, 128, 2)
     labels: list[str] = []
 
     class Labels(beam.pipeline.PipelineVisitor):  # type: ignore[misc,name-defined]
