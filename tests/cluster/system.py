@@ -67,18 +67,14 @@ class TransferSystem:
         return report
 
     @contextmanager
-    def under_load(self, rate: float, seconds: float, timeout_s: float = 5) -> Iterator[list[Report]]:
-        """Load while the block runs, for `seconds` at least; after it the report is in the list.
-
-        `timeout_s`, the expiration of transfers that time out, must be longer than Kafka is away: a prepare it took
-        too late is rightly refused.
-        """
+    def under_load(self, rate: float, seconds: float, **settings: Any) -> Iterator[list[Report]]:
+        """Load while the block runs, for `seconds` at least; after it the report is in the list."""
         reports: list[Report] = []
         failures: list[BaseException] = []
 
         def drive() -> None:
             try:
-                reports.append(self.load(rate, seconds, timeout_s=timeout_s))
+                reports.append(self.load(rate, seconds, **settings))
             except BaseException as error:
                 failures.append(error)
 
