@@ -22,6 +22,7 @@ from apache_beam.transforms.userstate import ReadModifyWriteStateSpec, TimerSpec
 from apache_beam.utils.timestamp import Duration, Timestamp
 from confluent_kafka import KafkaException
 
+from florin_io.kafka.writer import Fenced
 from transforms.core import Output
 from transforms.shard import LogSettings, Shard, ShardSpec, replay
 from transforms.shard_keys import balanced_keys
@@ -101,9 +102,11 @@ class _RunShard(beam.DoFn):  # type: ignore[misc]
             return
         try:
             running.keep()
-        except KafkaException as error:
+        except (KafkaException, Fenced) as error:
+            # Fenced while Beam still gives this process the key: a broker restarted, or ended a transaction that took
+            # too long. A zombie gets no turns, so it does not come here to fence the new owner in return.
             _drop(key)
-            _LOG.warning("%s: %s; starts again from its cells", self._specs[key].name, error.args[0].str())
+            _LOG.warning("%s: %s; starts again from its cells", self._specs[key].name, error)
             snapshot.set(_after(RETRY_S))
             return
         except BaseException:
