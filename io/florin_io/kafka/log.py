@@ -40,6 +40,7 @@ class LogReader:
     def __init__(self, bootstrap: str, topic: str, partition: int, group: str, *, bounded: bool = False) -> None:
         self.topic = topic
         self.partition = partition
+        self._lost: KafkaError | None = None
         self._consumer = Consumer(
             client_config(
                 bootstrap,
@@ -50,6 +51,7 @@ class LogReader:
                     "isolation.level": "read_committed",
                     "auto.offset.reset": "error",
                     "enable.partition.eof": bounded,
+                    "error_cb": self._note,
                     "fetch.wait.max.ms": 20,
                     "fetch.error.backoff.ms": 50,
                     "queued.min.messages": 20_000,
@@ -59,6 +61,11 @@ class LogReader:
                 },
             )
         )
+
+    def _note(self, error: KafkaError) -> None:
+        """A reader that lost every broker while it waited may never fetch again: its owner must take a new one."""
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self._lost = error
 
     @property
     def consumer(self) -> Consumer:
@@ -99,6 +106,8 @@ class LogReader:
     def poll(self, limit: int, timeout_s: float = 0.0) -> list[Message]:
         """Up to `limit` records that have arrived, waiting at most `timeout_s` for the first. Raises KafkaException."""
         first = self._consumer.poll(timeout_s)
+        if self._lost is not None:
+            raise KafkaException(self._lost)
         if first is None:
             return []
         messages: list[Message] = [first, *self._consumer.consume(limit - 1, timeout=0)]
