@@ -17,7 +17,7 @@ import apache_beam as beam
 
 from florin_io import endpoints
 from jobs import launch
-from jobs.load.wire import Listener, Sender
+from jobs.load.wire import Sender, listener
 from jobs.transfer import group_of, topic_specs
 from transforms.core import Batch, Output, ShardCore
 from transforms.load.messages import Pair
@@ -100,7 +100,7 @@ def drive(kafka: str, prefix: str, partitions: int, seconds: float, in_flight: i
     """
     topics = Topics(prefix)
     failures: list[str] = []
-    sender, listener = Sender(kafka, failures.append), Listener(kafka, topics.notifications, partitions)
+    sender, heard = Sender(kafka, failures.append), listener(kafka, topics.notifications, partitions)
     number = b"00000000-0000-4000-8000-000000000000"
     entry = make_pool(0)[0]
     pair = Pair("dfsp1", "dfsp2", "USD", 0)
@@ -119,11 +119,11 @@ def drive(kafka: str, prefix: str, partitions: int, seconds: float, in_flight: i
                 sender.send(topics.log, fulfil, b"dfsp1", sent % partitions)
                 sent += 1
             sender.poll(0)
-            seen += len(listener.poll(5000, 0.002))
+            seen += len(heard.poll(5000, 0.002))
         rate = (seen - seen_before) / 3 / (time.monotonic() - began)
     finally:
         sender.flush(10)
-        listener.close()
+        heard.close()
     if failures:
         raise RuntimeError(failures[0])
     return rate

@@ -19,14 +19,13 @@ from pathlib import Path
 import apache_beam as beam
 import click
 from apache_beam.options.pipeline_options import PipelineOptions
-from confluent_kafka import Consumer, TopicPartition
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from florin_io import endpoints
-from florin_io.kafka.client import KafkaUnreachable, admin, client_config
-from florin_io.kafka.log import LogTruncated
+from florin_io.kafka.client import KafkaUnreachable, admin
+from florin_io.kafka.log import LogTruncated, committed_offsets
 from jobs import transfer
 from transforms.audit import Auditor, AuditResult
 from transforms.shards import ReplayShards
@@ -72,16 +71,6 @@ def written_by_others(topics: Topics) -> Callable[[str, bytes], bool]:
         return bool(json.loads(value)["metadata"]["event"]["action"] == "get")
 
     return ignore
-
-
-def committed(bootstrap: str, topic: str, partitions: int, group: str) -> list[int]:
-    """Committed offset of every partition: what stands before it was emitted."""
-    consumer = Consumer(client_config(bootstrap, **{"group.id": group}))
-    try:
-        places = consumer.committed([TopicPartition(topic, number) for number in range(partitions)], timeout=20)
-        return [max(0, place.offset) for place in places]
-    finally:
-        consumer.close()
 
 
 def replay_and_compare(bootstrap: str, topics: Topics, ends: list[int], runner: str) -> list[AuditResult]:
@@ -135,9 +124,9 @@ def audit_transfer(
                 f"{topics.log} has {len(found[topics.log].partitions)} partitions: give --partitions"
             )
         started = time.monotonic()
-        ends = committed(bootstrap, topics.log, partitions, group)
+        ends = committed_offsets(bootstrap, topics.log, partitions, group)
         results = replay_and_compare(bootstrap, topics, ends, runner)
-        still = committed(bootstrap, topics.log, partitions, group) == ends
+        still = committed_offsets(bootstrap, topics.log, partitions, group) == ends
     except KafkaUnreachable as error:
         errors.print("[red]error:[/]", Text(str(error)), soft_wrap=True)
         sys.exit(UNREACHABLE)

@@ -21,6 +21,7 @@ from flink.rest import FlinkRest
 from florin_io import endpoints
 from florin_io.kafka import topics as kafka_topics
 from florin_io.kafka.client import KafkaUnreachable, admin
+from florin_io.kafka.log import GroupOffsets
 from jobs import progress
 
 OK, JOB_FAILED, USAGE, UNREACHABLE, UNFIT = 0, 1, 2, 3, 4
@@ -202,9 +203,9 @@ def _attach(job: StreamingJob, flink: str, kafka: str, console: Console) -> int:
 
 
 def _follow(job: StreamingJob, rest: FlinkRest, job_id: str, kafka: str, console: Console) -> int:
-    lag = progress.Lag(kafka, job.log, job.partitions, job.group)
     try:
-        state = progress.follow(rest, job_id, job.namespace, lag, console)
+        with GroupOffsets(kafka, job.log, job.partitions, job.group) as offsets:
+            state = progress.follow(rest, job_id, job.namespace, offsets, console)
     except KeyboardInterrupt:
         console.print("\ndetached; the job goes on.")
         _print_ways(job, console)

@@ -7,13 +7,13 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import KafkaException
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
 from flink.rest import TERMINAL, FlinkError, FlinkRest
-from florin_io.kafka.client import client_config
+from florin_io.kafka.log import GroupOffsets
 from transforms.shard import LATENCY_BUCKETS_MS
 
 _LOG = logging.getLogger(__name__)
@@ -46,23 +46,13 @@ def percentile(counts: dict[str, int], share: float) -> int | None:
     return LATENCY_BUCKETS_MS[-1]
 
 
-class Lag:
-    """Records of a log that a group has not committed yet."""
-
-    def __init__(self, bootstrap: str, topic: str, partitions: int, group: str) -> None:
-        self._consumer = Consumer(client_config(bootstrap, **{"group.id": group, "log_level": 0}))
-        self._places = [TopicPartition(topic, partition) for partition in range(partitions)]
-
-    def read(self) -> int | None:
-        """The lag, or None while Kafka does not answer."""
-        try:
-            committed = self._consumer.committed(self._places, timeout=5)
-            return sum(
-                self._consumer.get_watermark_offsets(place, timeout=5)[1] - max(0, place.offset) for place in committed
-            )
-        except Exception as error:  # progress must not end with a hiccup of Kafka; the job itself reports it
-            _LOG.debug("lag: %s", error)
-            return None
+def lag_of(offsets: GroupOffsets) -> int | None:
+    """Records of a log that its group has not committed yet, or None while Kafka does not answer."""
+    try:
+        return offsets.lag()
+    except KafkaException as error:  # progress must not end with a hiccup of Kafka; the job itself reports it
+        _LOG.debug("lag: %s", error)
+        return None
 
 
 @dataclass
@@ -86,7 +76,7 @@ def line(first: _Sample, last: _Sample, lag: int | None) -> str:
     )
 
 
-def follow(rest: FlinkRest, job_id: str, namespace: str, lag: Lag, console: Console) -> str:
+def follow(rest: FlinkRest, job_id: str, namespace: str, offsets: GroupOffsets, console: Console) -> str:
     """Show progress until the job ends, and return its last state. KeyboardInterrupt is the caller's.
 
     On a terminal one line is kept up to date; otherwise a plain line comes every ten seconds.
@@ -104,7 +94,7 @@ def follow(rest: FlinkRest, job_id: str, namespace: str, lag: Lag, console: Cons
                 samples.popleft()
             if state in TERMINAL:
                 return state
-            text = f"{state} | {line(samples[0], samples[-1], lag.read())}" if samples else state
+            text = f"{state} | {line(samples[0], samples[-1], lag_of(offsets))}" if samples else state
             if console.is_terminal:
                 live.update(Text(text), refresh=True)
             elif time.monotonic() - printed >= PLAIN_EVERY_S:

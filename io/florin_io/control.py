@@ -6,9 +6,10 @@ import json
 import time
 import uuid
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer
 
 from florin_io.kafka.client import client_config
+from florin_io.kafka.log import GroupOffsets
 
 _TIMEOUT_S = 30.0
 
@@ -48,10 +49,5 @@ def pause_and_wait(bootstrap: str, topic: str, partitions: int, group: str, time
 
 def not_paused(bootstrap: str, topic: str, partitions: int, group: str) -> list[int]:
     """Partitions whose shard does not stand still at a pause record."""
-    consumer = Consumer(client_config(bootstrap, **{"group.id": group, "isolation.level": "read_committed"}))
-    try:
-        wanted = [TopicPartition(topic, partition) for partition in range(partitions)]
-        found = consumer.committed(wanted, timeout=_TIMEOUT_S)
-        return [place.partition for place in found if not (place.metadata or "").endswith(" paused")]
-    finally:
-        consumer.close()
+    with GroupOffsets(bootstrap, topic, partitions, group) as look:
+        return [number for number, done in enumerate(look.committed()) if not done.note.endswith(" paused")]

@@ -173,6 +173,18 @@ def _not_found(message: str) -> None:
     sys.exit(REFUSED)
 
 
+def _follow(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of the commands that show a topic as it grows."""
+    for option in (
+        json_option,
+        kafka_options,
+        click.option("--limit", type=click.IntRange(min=1), help="Stop after so many."),
+        click.option("--from-start", is_flag=True, help="All there are, then on; otherwise from now on."),
+    ):
+        command = option(command)
+    return command
+
+
 @hub.group()
 def notifications() -> None:
     """What the job tells DFSPs."""
@@ -180,16 +192,11 @@ def notifications() -> None:
 
 @notifications.command("follow")
 @click.option("--fsp", help="Only from or to this DFSP.")
-@click.option("--from-start", is_flag=True, help="All there are, then on; otherwise from now on.")
-@click.option("--limit", type=click.IntRange(min=1), help="Stop after so many.")
-@kafka_options
-@json_option
+@_follow
 def follow_notifications(fsp: str | None, from_start: bool, limit: int | None, kafka: Kafka, as_json: bool) -> None:
     """Show notifications as they come."""
-    found = filter(
-        tail.is_about(fsp), tail.records(kafka, kafka.topics.notifications, from_start=from_start, follow=True)
-    )
-    _print_all(found, tail.notification_line, as_json, limit)
+    found = tail.records(kafka, kafka.topics.notifications, from_start=from_start, follow=True)
+    _print_all(filter(tail.is_about(fsp), found), tail.notification_line, as_json, limit)
 
 
 @hub.group()
@@ -199,10 +206,7 @@ def events() -> None:
 
 @events.command("follow")
 @click.option("--account", help="Only of this account, as dfsp1/USD.")
-@click.option("--from-start", is_flag=True, help="All there are, then on; otherwise from now on.")
-@click.option("--limit", type=click.IntRange(min=1), help="Stop after so many.")
-@kafka_options
-@json_option
+@_follow
 def follow_events(account: str | None, from_start: bool, limit: int | None, kafka: Kafka, as_json: bool) -> None:
     """Show events as they come."""
     found = tail.records(kafka, kafka.topics.events, from_start=from_start, follow=True)

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Producer
 
 from florin_io.kafka.client import client_config
+from florin_io.kafka.log import TopicReader
 from jobs.hub.commands import Command
 from jobs.hub.topics import partitions_of
 from transforms.transfers.topics import Topics
@@ -48,7 +49,7 @@ def send(bootstrap: str, topics: Topics, commands: Sequence[Command], timeout_s:
     Raises KafkaUnreachable, TopicsMissing, KafkaException, or NoAnswer naming the commands without a result.
     """
     counts = partitions_of(bootstrap, topics.prefix, [topics.log, topics.events])
-    answers = _from_now_on(bootstrap, topics.events, counts[topics.events])
+    answers = TopicReader(bootstrap, topics.events, counts[topics.events], "florin-hub")
     try:
         _append(bootstrap, topics.log, counts[topics.log], commands)
         found = _wait(answers, {command.id for command in commands}, timeout_s)
@@ -76,37 +77,12 @@ def _append(bootstrap: str, log: str, partitions: int, commands: Sequence[Comman
     producer.commit_transaction(_TIMEOUT_S)
 
 
-def _from_now_on(bootstrap: str, topic: str, partitions: int) -> Consumer:
-    """A read_committed consumer of everything that is appended from now on."""
-    consumer = Consumer(
-        client_config(
-            bootstrap,
-            **{
-                "group.id": "florin-hub",
-                "enable.auto.commit": False,
-                "isolation.level": "read_committed",
-                "fetch.wait.max.ms": 50,
-            },
-        )
-    )
-    places = [TopicPartition(topic, number) for number in range(partitions)]
-    for place in places:
-        place.offset = consumer.get_watermark_offsets(place, timeout=_TIMEOUT_S)[1]
-    consumer.assign(places)
-    return consumer
-
-
-def _wait(consumer: Consumer, wanted: set[str], timeout_s: float) -> dict[str, dict[str, Any]]:
+def _wait(events: TopicReader, wanted: set[str], timeout_s: float) -> dict[str, dict[str, Any]]:
     """The event of each command that came in time. One that says why it failed wins over the others."""
     found: dict[str, dict[str, Any]] = {}
     until = time.monotonic() + timeout_s
     while len(found) < len(wanted) and time.monotonic() < until:
-        for message in consumer.consume(10_000, 0.05):
-            error = message.error()
-            if error is not None:
-                if error.fatal():
-                    raise KafkaException(error)
-                continue
+        for message in events.poll(10_000, 0.05):
             value = message.value() or b""
             if b'"commandId"' not in value:
                 continue

@@ -7,14 +7,11 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
-
-from florin_io.kafka.client import client_config, is_passing
+from florin_io.kafka.log import TopicReader
 from jobs.hub.shell import Kafka
 from jobs.hub.topics import partitions_of
 from transforms.transfers.timestamps import iso
 
-_TIMEOUT_S = 20.0
 Record = dict[str, Any]
 
 
@@ -24,38 +21,12 @@ def records(kafka: Kafka, topic: str, *, from_start: bool, follow: bool) -> Iter
     Bytes that are no JSON object come as {"unreadable": text}. Raises KafkaUnreachable, TopicsMissing, KafkaException.
     """
     count = partitions_of(kafka.bootstrap, kafka.topics.prefix, [topic])[topic]
-    consumer = Consumer(
-        client_config(
-            kafka.bootstrap,
-            **{
-                "group.id": "florin-hub",
-                "enable.auto.commit": False,
-                "isolation.level": "read_committed",
-                "enable.partition.eof": not follow,
-            },
-        )
-    )
+    reader = TopicReader(kafka.bootstrap, topic, count, "florin-hub", from_start=from_start, bounded=not follow)
     try:
-        places = [TopicPartition(topic, number) for number in range(count)]
-        for place in places:
-            place.offset = consumer.get_watermark_offsets(place, timeout=_TIMEOUT_S)[0 if from_start else 1]
-        consumer.assign(places)
-        yield from _read(consumer, count, follow)
+        while not reader.ended:
+            yield from (_object(message.value() or b"") for message in reader.poll(1000, 0.2))
     finally:
-        consumer.close()
-
-
-def _read(consumer: Consumer, partitions: int, follow: bool) -> Iterator[Record]:
-    ended: set[int | None] = set()
-    while follow or len(ended) < partitions:
-        for message in consumer.consume(1000, 0.2):
-            error = message.error()
-            if error is None:
-                yield _object(message.value() or b"")
-            elif error.code() == error._PARTITION_EOF:
-                ended.add(message.partition())
-            elif not is_passing(error):
-                raise KafkaException(error)
+        reader.close()
 
 
 def _object(value: bytes) -> Record:

@@ -18,7 +18,7 @@ from jobs.hub.topics import partitions_of
 from jobs.load.config import Config, hints
 from jobs.load.meter import Meter, Progress
 from jobs.load.report import Report
-from jobs.load.wire import Listener, Sender
+from jobs.load.wire import Sender, listener
 from transforms.load.checker import Checker, Flow
 from transforms.load.messages import Pair
 from transforms.load.notes import NoteError, decode_note
@@ -77,7 +77,7 @@ class _Player:
         self.clock, self._late, self._soon = Clock(), Clock(), Clock()
         self._at = b""
         self._pairs: dict[tuple[str, str], Pair] = {}
-        self.listener = Listener(bootstrap, topics.notifications, counts[topics.notifications])
+        self.listener = listener(bootstrap, topics.notifications, counts[topics.notifications])
         self.sender = Sender(bootstrap, self.checker.fault)
 
     def close(self) -> None:
@@ -175,7 +175,7 @@ class _Player:
 
     def _take(self) -> int:
         """Check and answer what has come; returns how many notifications that was."""
-        values = self.listener.poll(_TAKE, _POLL_S)
+        values = [message.value() or b"" for message in self.listener.poll(_TAKE, _POLL_S)]
         self.sender.poll(0)
         if values:
             now_ms = time.time_ns() // 1_000_000

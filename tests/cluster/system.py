@@ -18,8 +18,7 @@ from confluent_kafka import IsolationLevel, KafkaException, Producer, TopicParti
 from confluent_kafka.admin import OffsetSpec
 
 from florin_io.kafka.client import admin, client_config
-from florin_io.kafka.log import LogReader, end_offsets
-from jobs.audit import committed
+from florin_io.kafka.log import LogReader, committed_offsets, end_offsets
 from jobs.load.config import Config
 from jobs.load.report import Report
 from jobs.load.transfer import run as run_load
@@ -44,7 +43,7 @@ class TransferSystem:
         self.job = f"{prefix}transfer"
         self.kafka = florin.kafka
         self._admin = admin(self.kafka)
-        self._followers: dict[tuple[str, int], tuple[Follower, int]] = {}
+        self._last: dict[tuple[str, int], int] = {}
 
     def start(self, *options: str, parallelism: int = 2, expect: int = 0) -> str:
         """Submit the job; returns what the command printed."""
@@ -142,7 +141,7 @@ class TransferSystem:
         if ends is None:
             return False
         for topic in (self.topics.prepare, self.topics.fulfil, self.topics.log):
-            done = committed(self.kafka, topic, self._counts[topic], group_of(self.job))
+            done = committed_offsets(self.kafka, topic, self._counts[topic], group_of(self.job))
             for partition, offset in enumerate(done):
                 end = ends[topic, partition]
                 if offset < end and offset < self._last_data(topic, partition) + 1:
@@ -168,12 +167,13 @@ class TransferSystem:
     def _last_data(self, topic: str, partition: int) -> int:
         """Offset of the last record that is no transaction marker; -1 if there is none."""
         key = (topic, partition)
-        if key not in self._followers:
-            self._followers[key] = (Follower(self.kafka, topic, partition), -1)
-        follower, last = self._followers[key]
-        found = follower.take()
-        self._followers[key] = (follower, found[-1][0] if found else last)
-        return self._followers[key][1]
+        follower = Follower(self.kafka, topic, partition, self._last.get(key, -1) + 1)
+        try:
+            for offset, _ in follower.take():
+                self._last[key] = offset
+        finally:
+            follower.close()
+        return self._last.get(key, -1)
 
     def job_id(self) -> str:
         """The running job's id on Flink."""
@@ -228,9 +228,9 @@ class TransferSystem:
 class Follower:
     """Reads one partition as it grows."""
 
-    def __init__(self, kafka: str, topic: str, partition: int) -> None:
+    def __init__(self, kafka: str, topic: str, partition: int, first: int = 0) -> None:
         self._reader = LogReader(kafka, topic, partition, "florin-test")
-        self._reader.seek(self._reader.bounds()[0])
+        self._reader.seek(first)
 
     def take(self) -> list[tuple[int, bytes]]:
         """Offset and value of what was committed since the last call."""

@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count
 
 import pytest
 from confluent_kafka import Producer, TopicPartition
@@ -28,7 +27,6 @@ from transforms.read_model.reader import ReadModel
 from transforms.transfers.topics import Topics
 
 pytestmark = pytest.mark.cluster
-_NUMBERS = count(1)
 
 
 @dataclass
@@ -82,9 +80,9 @@ class Place:
 
 
 @pytest.fixture
-def place(kafka: str, database: Database) -> Place:
+def place(kafka: str, database: Database, prefix: str) -> Place:
     schema.prepare(database)
-    topics = Topics(f"t{next(_NUMBERS)}-")
+    topics = Topics(prefix)
     names = (topics.events, topics.notifications, topics.dead_letters, topics.get)
     ensure(admin(kafka), [TopicSpec(name, 1, FOREVER) for name in names])
     return Place(kafka, database, topics)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
@@ -12,6 +13,7 @@ from florin_io.kafka.client import client_config, is_passing
 
 _TIMEOUT_S = 20.0
 _BOUNDED_WAIT_S = 0.5
+_RENEW_S = 2.0
 
 
 def _passing(error: BaseException) -> bool:
@@ -28,6 +30,40 @@ class LogTruncated(RuntimeError):
     """The log no longer reaches back to the offset that is needed."""
 
 
+def reader_config(bootstrap: str, group: str, **settings: Any) -> dict[str, Any]:
+    """librdkafka settings of all that read a log: committed records only, offsets never by themselves, soon."""
+    ours: dict[str, Any] = {
+        "group.id": group,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "isolation.level": "read_committed",
+        "auto.offset.reset": "error",
+        "fetch.wait.max.ms": 20,
+        "fetch.error.backoff.ms": 50,
+        "queued.min.messages": 20_000,
+        "queued.max.messages.kbytes": 32_768,
+        # The default second of pause after a full queue would cap a reader at 20,000 records/s.
+        "fetch.queue.backoff.ms": 5,
+    }
+    return client_config(bootstrap, **(ours | settings))
+
+
+class Committed(NamedTuple):
+    """What a group has committed of a partition: the next offset (None if nothing) and the text stored with it."""
+
+    offset: int | None
+    note: str
+
+
+@_patiently
+def _committed(consumer: Consumer, places: list[TopicPartition]) -> list[Committed]:
+    found = consumer.committed(places, timeout=_TIMEOUT_S)
+    for place in found:
+        if place.error is not None:
+            raise KafkaException(place.error)
+    return [Committed(place.offset if place.offset >= 0 else None, place.metadata or "") for place in found]
+
+
 class LogReader:
     """Reads committed records of one partition from a given offset on.
 
@@ -42,24 +78,7 @@ class LogReader:
         self.partition = partition
         self._lost: KafkaError | None = None
         self._consumer = Consumer(
-            client_config(
-                bootstrap,
-                **{
-                    "group.id": group,
-                    "enable.auto.commit": False,
-                    "enable.auto.offset.store": False,
-                    "isolation.level": "read_committed",
-                    "auto.offset.reset": "error",
-                    "enable.partition.eof": bounded,
-                    "error_cb": self._note,
-                    "fetch.wait.max.ms": 20,
-                    "fetch.error.backoff.ms": 50,
-                    "queued.min.messages": 20_000,
-                    # The default second of pause after a full queue would cap a reader at 20,000 records/s.
-                    "fetch.queue.backoff.ms": 5,
-                    "queued.max.messages.kbytes": 32_768,
-                },
-            )
+            reader_config(bootstrap, group, **{"enable.partition.eof": bounded, "error_cb": self._note})
         )
 
     def _note(self, error: KafkaError) -> None:
@@ -72,13 +91,9 @@ class LogReader:
         """The client, for the writer that commits this reader's offsets."""
         return self._consumer
 
-    @_patiently
-    def committed(self) -> tuple[int | None, str]:
-        """The group's committed offset (None if there is none) and the text stored with it."""
-        (found,) = self._consumer.committed([TopicPartition(self.topic, self.partition)], timeout=_TIMEOUT_S)
-        if found.error is not None:
-            raise KafkaException(found.error)
-        return (found.offset if found.offset >= 0 else None), found.metadata or ""
+    def committed(self) -> Committed:
+        """What the group has committed."""
+        return _committed(self._consumer, [TopicPartition(self.topic, self.partition)])[0]
 
     @_patiently
     def bounds(self) -> tuple[int, int]:
@@ -145,16 +160,107 @@ class LogReader:
         self._consumer.close()
 
 
+class TopicReader:
+    """Reads committed records of all partitions of a topic, from its first or from what is appended from now on.
+
+    A `bounded` one knows when it has handed out all there is. It outlives its brokers.
+    """
+
+    def __init__(
+        self, bootstrap: str, topic: str, partitions: int, group: str, *, from_start: bool = False,
+        bounded: bool = False, settings: dict[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        ours = {"enable.partition.eof": bounded, "auto.offset.reset": "earliest", "error_cb": self._note}
+        self._config = reader_config(bootstrap, group, **(ours | (settings or {})))
+        self._lost = False
+        self._renewed = 0.0
+        self._ended = set[int | None]()
+        self._places = [TopicPartition(topic, number) for number in range(partitions)]
+        self._consumer = Consumer(self._config)
+        for place in self._places:
+            place.offset = self._consumer.get_watermark_offsets(place, timeout=_TIMEOUT_S)[0 if from_start else 1]
+        self._consumer.assign(self._places)
+
+    def _note(self, error: KafkaError) -> None:
+        self._lost = self._lost or error.code() == KafkaError._ALL_BROKERS_DOWN
+
+    def _renew(self) -> None:
+        """Go on with a new client where this one is: one that lost every broker may never fetch again."""
+        for place, found in zip(self._places, self._consumer.position(self._places), strict=True):
+            place.offset = max(place.offset, found.offset)
+        self._consumer.close()
+        self._consumer = Consumer(self._config)
+        self._consumer.assign(self._places)
+        self._lost, self._renewed = False, time.monotonic()
+
+    @property
+    def ended(self) -> bool:
+        """Whether a bounded reader has seen the end of every partition."""
+        return len(self._ended) == len(self._places)
+
+    def poll(self, limit: int, timeout_s: float) -> list[Message]:
+        """Up to about `limit` records that are there; waits at most `timeout_s` for the first.
+
+        Raises KafkaException for errors that do not pass by themselves.
+        """
+        # `consume` alone would wait for all of the time, and what has come would be seen late.
+        first = self._consumer.poll(timeout_s)
+        if first is None:
+            if self._lost and time.monotonic() - self._renewed > _RENEW_S:
+                self._renew()
+            return []
+        messages = list[Message]()
+        for message in (first, *self._consumer.consume(limit, 0)):
+            error = message.error()
+            if error is None:
+                messages.append(message)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                self._ended.add(message.partition())
+            elif error.fatal() or not is_passing(error):
+                raise KafkaException(error)
+        return messages
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._consumer.close()
+
+
+class GroupOffsets:
+    """What a group has committed of a topic, looked at from outside."""
+
+    def __init__(self, bootstrap: str, topic: str, partitions: int, group: str) -> None:
+        self._consumer = Consumer(reader_config(bootstrap, group, log_level=0))
+        self._places = [TopicPartition(topic, partition) for partition in range(partitions)]
+
+    def __enter__(self) -> GroupOffsets:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._consumer.close()
+
+    def committed(self) -> list[Committed]:
+        """By partition. Raises KafkaException."""
+        return _committed(self._consumer, self._places)
+
+    def ends(self) -> list[int]:
+        """End of every partition, as a read_committed reader sees it. Raises KafkaException."""
+        return [self._consumer.get_watermark_offsets(place, timeout=_TIMEOUT_S)[1] for place in self._places]
+
+    def lag(self) -> int:
+        """Records that the group has not committed yet. Raises KafkaException."""
+        return sum(end - (done.offset or 0) for end, done in zip(self.ends(), self.committed(), strict=True))
+
+
 def end_offsets(bootstrap: str, topic: str, partitions: int) -> list[int]:
     """End offset of every partition, as a read_committed reader sees it."""
-    consumer = Consumer(client_config(bootstrap, **{"group.id": "florin-look", "isolation.level": "read_committed"}))
-    try:
-        return [
-            consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_TIMEOUT_S)[1]
-            for partition in range(partitions)
-        ]
-    finally:
-        consumer.close()
+    with GroupOffsets(bootstrap, topic, partitions, "florin-look") as look:
+        return look.ends()
+
+
+def committed_offsets(bootstrap: str, topic: str, partitions: int, group: str) -> list[int]:
+    """Committed offset of every partition: what stands before it was emitted."""
+    with GroupOffsets(bootstrap, topic, partitions, group) as look:
+        return [done.offset or 0 for done in look.committed()]
 
 
 def now_ms() -> int:

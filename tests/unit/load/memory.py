@@ -63,9 +63,17 @@ class MemorySender:
         return 0
 
 
+class MemoryMessage:
+    def __init__(self, value: bytes) -> None:
+        self.value = lambda: value
+
+
 class MemoryListener:
     def __init__(self, memory: Memory) -> None:
-        self.poll = memory.poll
+        self._memory = memory
+
+    def poll(self, limit: int, timeout_s: float) -> list[MemoryMessage]:
+        return [MemoryMessage(value) for value in self._memory.poll(limit, timeout_s)]
 
     def close(self) -> None:
         pass
@@ -80,5 +88,5 @@ def install(monkeypatch: pytest.MonkeyPatch, fault: Fault = lambda value: [value
 
     monkeypatch.setattr(transfer, "partitions_of", partitions_of)
     monkeypatch.setattr(transfer, "Sender", lambda bootstrap, failed: MemorySender(memory))
-    monkeypatch.setattr(transfer, "Listener", lambda bootstrap, topic, partitions: MemoryListener(memory))
+    monkeypatch.setattr(transfer, "listener", lambda bootstrap, topic, partitions: MemoryListener(memory))
     return memory
