@@ -1,0 +1,1 @@
+"""Card scoring: every transaction against its card's last 20."""
