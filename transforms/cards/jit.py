@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+import numpy as np
+import numpy.typing as npt
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -28,3 +30,13 @@ def njit(function: _F) -> _F:
     # the function calls: a changed rule would go on deciding as before.
     compiled._cache._cache_file._source_stamp = _STAMP
     return cast(_F, compiled)
+
+
+Bytes = npt.NDArray[np.uint8]
+Longs = npt.NDArray[np.int64]
+
+
+@njit
+def whole(number: Any) -> int:
+    """A number as int64: compiled code computes with an unsigned and a signed one in floating point."""
+    return np.int64(number)  # type: ignore[return-value]
