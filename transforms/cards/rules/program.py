@@ -76,3 +76,11 @@ class Program(NamedTuple):
     """Scratch [DERIVED]: for which evaluation they were worked out."""
     clock: NDArray[np.int64]
     """Scratch [1]: counts evaluations."""
+
+
+def basic_test(op: str) -> tuple[int, bool]:
+    """How a comparison is one of EQUAL, ABOVE, BELOW: the operation, and whether its outcome is turned round."""
+    return {
+        "==": (EQUAL, False), "!=": (EQUAL, True), ">": (ABOVE, False), "<=": (ABOVE, True), "<": (BELOW, False),
+        ">=": (BELOW, True),
+    }[op]  # fmt: skip
