@@ -13,7 +13,8 @@ from transforms.cards.jit import njit
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
-_FIRST_YEAR, _LAST_YEAR = 1970, 2100
+_FIRST_YEAR, _LAST_YEAR = 1970, 2290
+_REGULAR_YEAR = 2038
 
 Table = tuple[NDArray[np.int64], NDArray[np.int64]]
 
@@ -37,20 +38,21 @@ def _change(zone: ZoneInfo, low: datetime, high: datetime) -> datetime:
 def zone_table(name: str) -> Table:
     """When a zone's offset from UTC changes (ms since the epoch, ascending) and to what (ms).
 
-    The first row holds for everything before it. Covers 1970 to 2100; later times keep the last offset. The changes
+    The first row holds for everything before it. Covers all timestamps of 13 digits. The changes
     are those of the time zone data of this machine. Raises ZoneInfoNotFoundError.
     """
     zone = ZoneInfo(name)
     at = datetime(_FIRST_YEAR, 1, 1, tzinfo=UTC)
     starts, offsets = [np.iinfo(np.int64).min], [_offset_ms(zone, at)]
     if name != "UTC":
-        end, day = datetime(_LAST_YEAR, 1, 1, tzinfo=UTC), timedelta(days=1)
-        while at < end:
-            offset = _offset_ms(zone, at + day)
+        while at.year < _LAST_YEAR:
+            # The past had changes days apart; from 2038 on, zones have but the yearly rule of their last one.
+            later = at + timedelta(days=1 if at.year < _REGULAR_YEAR else 30)
+            offset = _offset_ms(zone, later)
             if offset != offsets[-1]:
-                starts.append(_epoch_ms(_change(zone, at, at + day)))
+                starts.append(_epoch_ms(_change(zone, at, later)))
                 offsets.append(offset)
-            at += day
+            at = later
     return np.array(starts, np.int64), np.array(offsets, np.int64)
 
 

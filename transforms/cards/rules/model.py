@@ -59,6 +59,8 @@ FIELD_TYPES: Final = {
     "loaded": FieldType(p.LOADED_FLAG, least=0, most=1),
 }  # fmt: skip
 """Fields by the names rules use."""
+NO_TEXT: Final = 0.5
+"""Stands for a text of another width than its field: no text's value equals it."""
 
 AGGREGATES: Final = {
     "count": p.COUNT, "sum": p.SUM, "mean": p.MEAN, "min": p.LEAST, "max": p.GREATEST, "distinct": p.DISTINCT,

@@ -13,6 +13,7 @@ from transforms.cards.rules.model import (
     AGGREGATES,
     ARITHMETIC,
     FIELD_TYPES,
+    NO_TEXT,
     Aggregate,
     And,
     Arithmetic,
@@ -80,7 +81,7 @@ class Nodes:
     def number(self, number: Number) -> int:
         """The node of a number."""
         if isinstance(number, Constant):
-            return self._constant(float("nan") if number.value is None else float(number.value))
+            return self._constant(NO_TEXT if number.value is None else float(number.value))
         if isinstance(number, Field):
             return self._node((p.THIS, _index(number.name)))
         if isinstance(number, Arithmetic):
