@@ -9,6 +9,9 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 import numpy.typing as npt
+from numba import carray, types  # type: ignore[attr-defined]
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -40,3 +43,17 @@ Longs = npt.NDArray[np.int64]
 def whole(number: Any) -> int:
     """A number as int64: compiled code computes with an unsigned and a signed one in floating point."""
     return np.int64(number)  # type: ignore[return-value]
+
+
+@intrinsic
+def _pointer(context: Any, address: Any) -> Any:
+    def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
+
+    return types.voidptr(types.int64), generate
+
+
+@njit
+def longs_at(address: int, count: int) -> Longs:
+    """The `count` int64 at an address, as an array. The owner of the memory keeps it alive."""
+    return carray(_pointer(address), (count,), np.int64)  # type: ignore[call-arg]
