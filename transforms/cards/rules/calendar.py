@@ -47,7 +47,7 @@ def zone_table(name: str) -> Table:
     if name != "UTC":
         while at.year < _LAST_YEAR:
             # The past had changes days apart; from 2038 on, zones have but the yearly rule of their last one.
-            later = at + timedelta(days=1 if at.year < _REGULAR_YEAR else 30)
+            later = at + timedelta(days=1 if at.year < _REGULAR_YEAR else 14)
             offset = _offset_ms(zone, later)
             if offset != offsets[-1]:
                 starts.append(_epoch_ms(_change(zone, at, later)))
