@@ -10,7 +10,6 @@ from transforms.cards.fields import AMOUNT, CODE, COUNTRY, MERCHANT, RESPONSE, T
 from transforms.cards.packed import text_of, unpack_all
 from transforms.cards.simulate import SCENARIOS, Mix, Population, Simulator, Traffic, histories
 from transforms.cards.simulate import rows as row
-from transforms.cards.simulate.history import blocks
 from transforms.cards.simulate.packets import packets
 from transforms.cards.simulate.world import DAY_MS, HOUR_MS, MINUTE_MS
 
@@ -149,12 +148,12 @@ def test_a_dormant_card_has_not_been_used_for_weeks() -> None:
     taken = Simulator(people, Mix(fraud=0.02)).take(50_000)
     woken = np.unique(taken.cards[taken.labels == SCENARIOS["dormant"]])
     last = {}
-    for block in range(blocks(people)):
-        history = histories(people, block)
-        times = unpack_all(*wire.parse(history.packets)[2:])[TIME]
-        ends = np.cumsum(history.counts.astype(np.int64))
-        last |= {int(card): times[end - 1] for card, end, count
-                 in zip(history.cards, ends, history.counts, strict=True) if count}  # fmt: skip
+    history = histories(people, np.arange(people.cards))
+    times = unpack_all(*wire.parse(history.packets)[2:])[TIME]
+    ends = np.cumsum(history.counts.astype(np.int64))
+    for card, end, count in zip(history.cards.tolist(), ends, history.counts, strict=True):
+        if count:
+            last[card] = times[end - 1]
     known = [card for card in woken.tolist() if card in last]
     assert known
     assert all(last[card] < people.start_ms - 50 * DAY_MS for card in known)
@@ -187,7 +186,7 @@ def test_activity_falls_from_the_first_card_to_the_last() -> None:
 
 
 def test_histories_end_before_traffic_begins_and_are_in_order() -> None:
-    history = histories(PEOPLE, 1)
+    history = histories(PEOPLE, np.arange(4_000, 9_000))
     parsed = wire.parse(history.packets, loaded=True)
     assert not parsed.statuses.any()
     assert (np.repeat(history.cards, history.counts) == parsed.cards).all()
@@ -201,22 +200,29 @@ def test_histories_end_before_traffic_begins_and_are_in_order() -> None:
     )
 
 
-def test_histories_are_the_same_whenever_they_are_made() -> None:
-    assert histories(PEOPLE, 2).packets.tobytes() == histories(Population(cards=20_000, seed=7), 2).packets.tobytes()
-    assert histories(PEOPLE, 2).packets.tobytes() != histories(Population(cards=20_000, seed=8), 2).packets.tobytes()
-    assert sum(len(histories(PEOPLE, block).cards) for block in range(blocks(PEOPLE))) == PEOPLE.cards
+def test_a_history_is_the_same_in_whatever_company_it_is_made() -> None:
+    cards = np.arange(300)
+    together = histories(PEOPLE, cards)
+    third = cards[cards % 3 == 1]
+    some = histories(Population(cards=20_000, seed=7), third)
+    wanted = np.repeat(cards % 3 == 1, together.counts)
+    assert some.packets.tobytes() == together.packets[wanted].tobytes()
+    assert some.packets.tobytes() != histories(Population(cards=20_000, seed=8), third).packets.tobytes()
 
 
 def test_history_and_traffic_of_a_card_agree_on_its_habits(traffic: Traffic) -> None:
     found = columns(traffic)
-    history = histories(PEOPLE, 0)
+    history = histories(PEOPLE, np.arange(2_000))
     parsed = wire.parse(history.packets)
     before = unpack_all(parsed.items, parsed.texts)
-    for card in history.cards[:50].tolist():
+    same = []
+    for card in history.cards[:200].tolist():
         usual = np.bincount(before[COUNTRY, parsed.cards == card], minlength=1)
         now = np.bincount(found[COUNTRY, (traffic.cards == card) & (traffic.labels == 0)], minlength=1)
         if usual.sum() == 20 and now.sum() > 20:
-            assert usual.max() < 15 or now.argmax() == usual.argmax(), f"card {card} has moved"
+            same.append(usual.argmax() == now.argmax())
+    assert len(same) > 100
+    assert np.mean(same) > 0.9, "people move house all the time"
 
 
 @pytest.mark.parametrize("cards", [1, 2, 3, 9, 40])

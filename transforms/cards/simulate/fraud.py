@@ -77,7 +77,7 @@ def test_large(people: Population, rows: Rows, rng: Rng) -> Rows:
     gaps = np.where(large, rng.exponential(25 * MINUTE_MS, len(steps)), rng.exponential(2 * MINUTE_MS, len(steps)))
     _wait(rows, steps, 6 * HOUR_MS, gaps + 15_000, rng)
     traits = people.traits(rows[CARD])
-    far = np.where(_together(steps, rng) < 0.75, abroad(traits.home, rng), traits.home)
+    far = np.where(_together(steps, rng) < 0.75, abroad(traits.home, rng.random(len(steps))), traits.home)
     move(rows, far, far * 1000)
     rows[CODE] = ONLINE
     rows[MERCHANT] = np.where(large, _of(_DEAR, steps, rng), _of(_SMALL, steps, rng))
@@ -93,7 +93,7 @@ def night_cash(people: Population, rows: Rows, rng: Rng) -> Rows:
     rows[TIME] = (rows[TIME] // DAY_MS + 1) * DAY_MS + begins
     rows[TIME] += running(steps, 40_000 + rng.exponential(5 * MINUTE_MS, len(steps)))
     traits = people.traits(rows[CARD])
-    far = np.where(_together(steps, rng) < 0.25, abroad(traits.home, rng), traits.home)
+    far = np.where(_together(steps, rng) < 0.25, abroad(traits.home, rng.random(len(steps))), traits.home)
     move(rows, far, far * 1000 + 1 + (traits.city + 5) % CITIES)
     rows[CODE], rows[MERCHANT] = CASH, 6011
     rows[AMOUNT] = rng.integers(10, 51, len(steps)) * 1000
@@ -106,8 +106,7 @@ def travel(people: Population, rows: Rows, rng: Rng) -> Rows:
     rows, steps = repeat(rows, rng.integers(2, 6, rows.shape[1]))
     _wait(rows, steps, 80 * MINUTE_MS, 8 * MINUTE_MS + rng.exponential(6 * MINUTE_MS, len(steps)), rng)
     traits = people.traits(rows[CARD])
-    # All of one attack happen in one place.
-    far = abroad(traits.home, rng)[_firsts(steps)]
+    far = abroad(traits.home, _together(steps, rng))
     move(rows, far, far * 1000 + 1 + (traits.city + 11) % CITIES)
     rows[MERCHANT] = _of(_ABROAD, steps, rng)
     rows[CODE] = np.where(rng.random(len(steps)) < 0.7, STRIPE, CHIP)
@@ -124,7 +123,7 @@ def dormant(people: Population, rows: Rows, rng: Rng) -> Rows:
     _wait(rows, steps, 4 * HOUR_MS, 5 * MINUTE_MS + rng.exponential(50 * MINUTE_MS, len(steps)), rng)
     traits = people.traits(rows[CARD])
     online = rng.random(len(steps)) < 0.6
-    far = np.where(online & (rng.random(len(steps)) < 0.4), abroad(traits.home, rng), traits.home)
+    far = np.where(online & (rng.random(len(steps)) < 0.4), abroad(traits.home, rng.random(len(steps))), traits.home)
     move(rows, far, far * 1000 + np.where(online, 0, 1 + (traits.city + 3) % CITIES))
     rows[CODE] = np.where(online, ONLINE, CONTACTLESS)
     rows[MERCHANT] = np.where(online, _of(_ONLINE, steps, rng), _of(_RESALE, steps, rng))
@@ -142,7 +141,7 @@ def guess(people: Population, rows: Rows, rng: Rng) -> Rows:
     gaps = np.where(through, rng.exponential(4 * MINUTE_MS, len(steps)), rng.exponential(12_000, len(steps)))
     _wait(rows, steps, 8 * HOUR_MS, gaps + 2_000, rng)
     traits = people.traits(rows[CARD])
-    far = np.where(_together(steps, rng) < 0.5, abroad(traits.home, rng), traits.home)
+    far = np.where(_together(steps, rng) < 0.5, abroad(traits.home, rng.random(len(steps))), traits.home)
     move(rows, far, far * 1000)
     rows[CODE], rows[MERCHANT] = ONLINE, _of(_ONLINE, steps, rng)
     rows[AMOUNT] = np.where(through, _money(traits.scale * 3, 0.7, rng), rng.integers(100, 2_000, len(steps)))
@@ -156,7 +155,7 @@ def creep(people: Population, rows: Rows, rng: Rng) -> Rows:
     rows, steps = repeat(rows, rng.integers(3, 7, rows.shape[1]))
     _wait(rows, steps, DAY_MS, 2 * HOUR_MS + rng.exponential(14 * HOUR_MS, len(steps)), rng)
     traits = people.traits(rows[CARD])
-    far = np.where(rng.random(len(steps)) < 0.4, abroad(traits.home, rng), traits.home)
+    far = np.where(rng.random(len(steps)) < 0.4, abroad(traits.home, rng.random(len(steps))), traits.home)
     move(rows, far, far * 1000)
     rows[CODE], rows[MERCHANT] = ONLINE, _of(_ONLINE, steps, rng)
     rows[AMOUNT] = _money(traits.scale * 1.3, 0.6, rng)
@@ -227,4 +226,5 @@ def _of(choices: Ints, steps: Ints, rng: Rng) -> Ints:
 
 
 def _money(medians: Floats, sigma: float, rng: Rng) -> Ints:
-    return np.clip(medians * np.exp(sigma * rng.standard_normal(len(medians))), 100, MOST).astype(np.int64)
+    drawn = medians * np.exp(sigma * rng.standard_normal(len(medians)))
+    return np.asarray(np.clip(drawn, 100, MOST).astype(np.int64))

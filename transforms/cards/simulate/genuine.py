@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from transforms.cards.simulate.people import Population, Traits
+from transforms.cards.simulate.people import Population, Traits, normal
 from transforms.cards.simulate.rows import (
     AMOUNT,
     ARRIVAL,
@@ -51,6 +53,8 @@ from transforms.cards.simulate.world import (
 )
 
 Rng = np.random.Generator
+Draw = Callable[[], Floats]
+"""Fresh numbers in [0, 1), one for each row in hand, at every call."""
 MOST = 999_999_999
 """Largest amount made."""
 
@@ -75,22 +79,21 @@ def active(people: Population, first: float, length: float, count: int, rng: Rng
     return np.where(rng.random(count) < _AWAKE, people.awake(cards), cards), times
 
 
-def purchases(people: Population, cards: Ints, times: Ints, rng: Rng) -> Rows:
+def purchases(people: Population, cards: Ints, times: Ints, draw: Draw) -> Rows:
     """A genuine transaction of each card at each time."""
-    count = len(cards)
     traits = people.traits(cards)
-    kinds = people.favourite(traits, people.favourites(rng.random(count)))
-    chance = rng.random(count)
+    kinds = people.favourite(traits, people.favourites(draw()))
+    chance = draw()
     rare = np.flatnonzero(chance < _RARELY)
-    kinds[rare] = RARE[rng.integers(0, len(RARE), len(rare))]
-    rows = empty(count)
+    kinds[rare] = RARE[(chance[rare] / _RARELY * len(RARE)).astype(np.int64)]
+    rows = empty(len(cards))
     rows[ARRIVAL] = rows[TIME] = times
     rows[CARD] = cards
     rows[MERCHANT] = KIND_CODE[kinds]
-    rows[CODE] = _use(USE[kinds], rng)
-    _place(people, traits, rows, rng)
-    rows[AMOUNT] = _amounts(traits.scale, kinds, rng)
-    rows[RESPONSE] = _responses(rng.random(count))
+    rows[CODE] = _use(USE[kinds], draw())
+    _place(people, traits, rows, draw)
+    rows[AMOUNT] = _amounts(traits.scale, kinds, draw)
+    rows[RESPONSE] = _responses(draw())
     return rows
 
 
@@ -121,9 +124,9 @@ def move(rows: Rows, country: Ints, city: Ints) -> None:
     rows[COUNTRY], rows[CURRENCY], rows[CITY] = COUNTRY_CODE[country], CURRENCY_CODE[country], city
 
 
-def abroad(home: Ints, rng: Rng) -> Ints:
-    """For each home a country (position) that it is not."""
-    country = VISITS[rng.integers(0, len(VISITS), len(home))]
+def abroad(home: Ints, uniform: Floats) -> Ints:
+    """For each home a country (position) that it is not, from numbers in [0, 1)."""
+    country = VISITS[(uniform * len(VISITS)).astype(np.int64)]
     return np.where(country == home, (country + 1) % len(COUNTRY_CODE), country)
 
 
@@ -140,40 +143,38 @@ def _later(rows: Rows, by: Ints) -> None:
 
 def _around(amounts: Ints, sigma: float, rng: Rng) -> Ints:
     spread = np.exp(sigma * rng.standard_normal(len(amounts)))
-    return np.clip(amounts * spread, 1, MOST).astype(np.int64)
+    return np.asarray(np.clip(amounts * spread, 1, MOST).astype(np.int64))
 
 
-def _use(fixed: Ints, rng: Rng) -> Ints:
-    chance = rng.random(len(fixed))
+def _use(fixed: Ints, chance: Floats) -> Ints:
     shown = np.where(chance < 0.45, CHIP, np.where(chance < 0.97, CONTACTLESS, STRIPE))
     return np.where(fixed == 0, shown, fixed)
 
 
-def _place(people: Population, traits: Traits, rows: Rows, rng: Rng) -> None:
+def _place(people: Population, traits: Traits, rows: Rows, draw: Draw) -> None:
     """Where each transaction happens: at home or on a trip, in the usual city or near it, or in an online shop."""
-    count = rows.shape[1]
     away = people.away(traits, rows[TIME])
-    near = (traits.city - 1 + np.where(rng.random(count) < 0.85, 0, rng.integers(1, 4, count))) % 1000 % CITIES
+    # One in seven is in one of the three next cities.
+    near = (traits.city - 1 + np.maximum((draw() * 21).astype(np.int64) - 17, 0)) % 1000 % CITIES
     trip_city = (traits.city + 7) % CITIES
     online = (rows[CODE] == ONLINE) | (rows[CODE] == RECURRING)
     country = np.where((away >= 0) & ~online, away, traits.home)
-    chance = rng.random(count)
+    chance = draw()
     foreign = np.flatnonzero((rows[CODE] == ONLINE) & (chance < _FOREIGN_SHOP))
-    country[foreign] = abroad(traits.home[foreign], rng)
+    country[foreign] = abroad(traits.home[foreign], chance[foreign] / _FOREIGN_SHOP)
     city = country * 1000 + np.where(online, 0, 1 + np.where(away >= 0, trip_city, near))
     move(rows, country, city)
 
 
-def _amounts(scale: Floats, kinds: Ints, rng: Rng) -> Ints:
+def _amounts(scale: Floats, kinds: Ints, draw: Draw) -> Ints:
     """Minor units: log-normal around the kind's median for this cardholder; cash in tens, some others round."""
-    count = len(kinds)
-    amounts = scale * MEDIAN[kinds] * np.exp(SIGMA[kinds] * rng.standard_normal(count))
-    chance = rng.random(count)
+    amounts = scale * MEDIAN[kinds] * np.exp(SIGMA[kinds] * normal(draw()))
+    chance = draw()
     amounts = np.where(chance < _LARGE, amounts * (4 + 2000 * chance), amounts)
     whole = np.clip(amounts, 50, MOST).astype(np.int64)
     cash = USE[kinds] == CASH
     step = np.where(cash, 1000, np.where(chance > 1 - _ROUND, 500, 1))
-    return np.maximum(whole // step, 1) * step
+    return np.asarray(np.maximum(whole // step, 1) * step)
 
 
 def _responses(chance: Floats) -> Ints:

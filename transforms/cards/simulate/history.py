@@ -1,4 +1,4 @@
-"""What cards did before traffic begins: up to their last 20 genuine transactions, by the block of cards."""
+"""What cards did before traffic begins: up to their last 20 genuine transactions, for whichever cards one asks."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.cards.fields import HISTORY
+from transforms.cards.routing import mixed
 from transforms.cards.simulate.genuine import purchases
 from transforms.cards.simulate.packets import Packets, packets
-from transforms.cards.simulate.people import Population
-from transforms.cards.simulate.rows import Ints
+from transforms.cards.simulate.people import Population, Words
+from transforms.cards.simulate.rows import Floats, Ints
 from transforms.cards.simulate.world import DAY_MS, HOUR_MS, clock
 
-BLOCK = 4_096
-"""Cards whose histories are drawn together; fixed, so that a history does not depend on who asks for it."""
-_STREAM = 2
 _NEW = 0.05
 _OWL_NIGHTS = 0.25
 _SLEPT_DAYS = (60.0, 240.0)
+_STEP = 0xD1342543DE82EF95
 
 
 class History(NamedTuple):
@@ -31,31 +30,42 @@ class History(NamedTuple):
     packets: Packets
 
 
-def histories(people: Population, block: int) -> History:
-    """The histories of the cards at positions `block` * 4096 and on."""
-    cards = np.arange(block * BLOCK, min((block + 1) * BLOCK, people.cards), dtype=np.int64)
-    rng = people.generator(_STREAM, block)
-    new = rng.random(len(cards)) < _NEW
-    counts = np.where(new, rng.integers(0, HISTORY, len(cards)), HISTORY)
-    times = _times(people, cards, rng)
+class _Draws:
+    """Numbers in [0, 1) that depend on nothing but a word and how often one has been drawn from it.
+
+    So a card's history is the same in whatever company it is made, and each worker makes the cards of its own files.
+    """
+
+    def __init__(self, words: Words) -> None:
+        self._words = words
+        self._drawn = 0
+
+    def __call__(self) -> Floats:
+        self._drawn += 1
+        words = mixed(self._words + np.uint64(self._drawn * _STEP % 2**64))
+        return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def histories(people: Population, cards: Ints) -> History:
+    """The histories of the cards at these positions."""
+    words = mixed(people.traits(cards).words)
+    each = _Draws(words)
+    counts = np.where(each() < _NEW, (each() * HISTORY).astype(np.int64), HISTORY)
+    slept = np.where(people.sleeps(cards), _SLEPT_DAYS[0] + each() * (_SLEPT_DAYS[1] - _SLEPT_DAYS[0]), 0.0)
+    numbered = mixed(words[:, None] + np.arange(HISTORY, dtype=np.uint64))
+    times = _times(people, cards, slept, _Draws(numbered))
+    # The newest are kept, so that a new card's few are young too.
     kept = np.arange(HISTORY) >= HISTORY - counts[:, None]
-    who = np.repeat(cards, HISTORY).reshape(-1, HISTORY)
-    rows = purchases(people, who[kept], times[kept], rng)
+    who = np.repeat(cards, counts)
+    rows = purchases(people, who, times[kept], _Draws(mixed(numbered[kept])))
     return History(people.numbers(cards), counts.astype(np.uint8), packets(people, rows))
 
 
-def blocks(people: Population) -> int:
-    """How many blocks the population has."""
-    return -(-people.cards // BLOCK)
-
-
-def _times(people: Population, cards: Ints, rng: np.random.Generator) -> Ints:
+def _times(people: Population, cards: Ints, slept: Floats, draw: _Draws) -> Ints:
     """Times int64[n, 20] in ms, oldest first, the newest before the start, as far apart as the card is active."""
-    gaps = rng.exponential(1.0, (len(cards), HISTORY)) / people.rates(cards)[:, None]
-    before = np.cumsum(gaps, axis=1)[:, ::-1]
-    slept = rng.uniform(*_SLEPT_DAYS, len(cards))
-    before = before + np.where(people.sleeps(cards), slept, 0.0)[:, None]
+    gaps = -np.log1p(-draw()) / people.rates(cards)[:, None]
+    before = np.cumsum(gaps, axis=1)[:, ::-1] + slept[:, None]
     times = clock(-before, people.start_ms) - 1
-    night = people.owls(cards)[:, None] & (rng.random(times.shape) < _OWL_NIGHTS)
-    at_night = times // DAY_MS * DAY_MS + (rng.random(times.shape) * 5 * HOUR_MS).astype(np.int64)
+    night = people.owls(cards)[:, None] & (draw() < _OWL_NIGHTS)
+    at_night = times // DAY_MS * DAY_MS + (draw() * 5 * HOUR_MS).astype(np.int64)
     return np.sort(np.where(night, at_night, times), axis=1)

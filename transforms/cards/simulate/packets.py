@@ -85,7 +85,7 @@ def code_suffix(cards: Ints) -> tuple[Ints, Ints]:
 
 def lettered(cards: Ints) -> Bools:
     """Cards whose transaction codes begin with W: a wallet."""
-    return (cards & _LETTER) == 9
+    return np.asarray((cards & _LETTER) == 9)
 
 
 def _rest(rows: Rows) -> NDArray[np.void]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -34,8 +35,12 @@ def bits(words: Words, shift: int, mask: int) -> Ints:
     return ((words >> np.uint64(shift)) & np.uint64(mask)).astype(np.int64)
 
 
-# The 256 quantiles of a normal distribution's middle, by summed uniforms: no special functions are needed.
-_NORMAL = np.sort(np.random.Generator(np.random.PCG64(1)).random((4096, 12)).sum(axis=1) - 6.0)[8::16]
+_NORMAL = np.array([NormalDist().inv_cdf((number + 0.5) / 4096) for number in range(4096)])
+
+
+def normal(uniform: Floats) -> Floats:
+    """Normally distributed numbers from those in [0, 1), as 4096 quantiles."""
+    return _NORMAL[(uniform * 4096).astype(np.int64)]
 
 
 class Traits(NamedTuple):
@@ -90,7 +95,7 @@ class Population:
         else:
             power = 1 - self.skew
             place = (low**power + uniform * (high**power - low**power)) ** (1 / power) - low
-        return np.minimum((place * self.cards).astype(np.int64), self.cards - 1)
+        return np.asarray(np.minimum((place * self.cards).astype(np.int64), self.cards - 1))
 
     def rates(self, cards: Ints) -> Floats:
         """Transactions per day of the cards."""
@@ -105,7 +110,7 @@ class Population:
         words = mixed(cards.astype(np.uint64) ^ mixed(np.array([self.seed], np.uint64)))
         home = HOMES[bits(words, 0, 1023)]
         city = home * 1000 + 1 + bits(words, 10, 0xFFFF) % CITIES
-        return Traits(words, home, city, GROCERIES * np.exp(0.5 * _NORMAL[bits(words, 26, 255)]))
+        return Traits(words, home, city, GROCERIES * np.exp(0.5 * _NORMAL[bits(words, 26, 4095)]))
 
     def favourite(self, traits: Traits, number: Ints) -> Ints:
         """Kind of the cardholders' merchant number 0 to 5, the most visited first."""
@@ -117,7 +122,7 @@ class Population:
 
     def away(self, traits: Traits, times: Ints) -> Ints:
         """Country (position) the cardholder travels in at the time, -1 at home: 3 to 10 days in one fortnight of 16."""
-        shifted = times + bits(traits.words, 20, 0xFFFF) * (_TRIP_MS >> 16)
+        shifted = times + bits(traits.words, 40, 0xFFFF) * (_TRIP_MS >> 16)
         trip = mixed(traits.words ^ (shifted // _TRIP_MS).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
         length = (3 + bits(trip, 4, 7)) * DAY_MS
         country = VISITS[bits(trip, 8, 1023)]
@@ -130,7 +135,7 @@ class Population:
 
     def sleeps(self, cards: Ints) -> Bools:
         """Cards that lie in a drawer: hardly used for months."""
-        return (cards & _SLEEPERS) == _SLEEPER
+        return np.asarray((cards & _SLEEPERS) == _SLEEPER)
 
     def awake(self, cards: Ints) -> Ints:
         """The cards, with another in the place of each sleeper."""
@@ -143,7 +148,7 @@ class Population:
 
     def owls(self, cards: Ints) -> Bools:
         """Cards used at night more than others."""
-        return (cards & _OWLS) == _OWL
+        return np.asarray((cards & _OWLS) == _OWL)
 
     def owl(self, cards: Ints) -> Ints:
         """A night owl's near each card; where the population is too small for one, the card."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +51,8 @@ class Mix:
                 raise ValueError(f"the share of {name} must be 0 to 0.5, got {share}")
 
 
-class Traffic(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Traffic:
     """Consecutive transactions as they arrive: packets uint8[n, 100], card numbers uint64[n], label uint8[n] (see
     `labels`), whether a record is a duplicate, timestamps (ms), amounts and merchants int64[n]."""
 
@@ -68,7 +69,11 @@ class Traffic(NamedTuple):
 
     def slice(self, start: int, stop: int) -> Traffic:
         """The transactions at positions `start` to `stop` (exclusive)."""
-        return Traffic(*(column[start:stop] for column in self))
+        return Traffic(*(column[start:stop] for column in self.columns()))
+
+    def columns(self) -> list[Any]:
+        """All columns, in order."""
+        return [getattr(self, field.name) for field in fields(self)]
 
 
 class Simulator:
@@ -94,7 +99,7 @@ class Simulator:
             return parts[0]
         if not parts:
             return self._traffic(empty())
-        return Traffic(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+        return Traffic(*(np.concatenate(columns) for columns in zip(*(part.columns() for part in parts), strict=True)))
 
     def blocks(self) -> Iterator[Traffic]:
         """All that follows, without end, in blocks of the most convenient size."""
@@ -107,7 +112,7 @@ class Simulator:
         rng = people.generator(_STREAM, block)
         length = BLOCK / (people.cards * people.per_day)
         cards, times = genuine.active(people, block * length, length, BLOCK, rng)
-        rows = genuine.purchases(people, cards, times, rng)
+        rows = genuine.purchases(people, cards, times, lambda: rng.random(BLOCK))
         frauds = fraud.attacks(people, rows, BLOCK * mix.fraud / (1 - mix.fraud), block, rng)
         rows = np.concatenate((rows, genuine.followed(people, rows, rng), frauds), axis=1)
         rows = np.concatenate((self._pending, self._disturbed(rows, rng)), axis=1)

@@ -70,7 +70,8 @@ def table(weights: list[float], size: int = 1024) -> NDArray[np.int64]:
     """A table whose entries are positions in `weights`, each about as often as its weight says: one look-up draws."""
     edges = np.cumsum(np.asarray(weights, np.float64))
     places = (np.arange(size) + 0.5) / size * edges[-1]
-    return np.searchsorted(edges, places).astype(np.int64)
+    found: NDArray[np.int64] = np.searchsorted(edges, places).astype(np.int64)
+    return found
 
 
 COUNTRY_CODE = np.array([country.code for country in COUNTRIES], np.int64)
@@ -94,4 +95,5 @@ def clock(days: NDArray[np.float64], start_ms: int) -> NDArray[np.int64]:
     """Times in ms of moments counted in days of even activity since `start_ms`, a midnight; order is kept."""
     whole = np.floor(days)
     within = np.interp(days - whole, _EDGES, np.arange(25.0)) * HOUR_MS
-    return start_ms + whole.astype(np.int64) * DAY_MS + within.astype(np.int64)
+    times: NDArray[np.int64] = start_ms + whole.astype(np.int64) * DAY_MS + within.astype(np.int64)
+    return times
