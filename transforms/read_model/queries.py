@@ -10,9 +10,9 @@ from confluent_kafka import Message
 from florin_io.kafka.log import LogReader, now_ms
 from florin_io.kafka.writer import Record, TransactionalWriter
 from florin_io.postgres import Connection, Database
+from transforms.dead_letters import dead_letter
 from transforms.read_model.answers import Known, NotAQuestion, Question, answer, question
 from transforms.read_model.patient import PatientLoop, offset_of
-from transforms.transfers.notifications import dead_letter
 from transforms.transfers.routing import partition_of
 from transforms.transfers.topics import Topics
 

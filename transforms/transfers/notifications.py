@@ -1,4 +1,4 @@
-"""Encoders of what a shard tells DFSPs (Mojaloop envelopes on topic-notification-event) and of dead letters.
+"""Encoders of what a shard tells DFSPs: Mojaloop envelopes on topic-notification-event.
 
 Text goes into templates, so every argument named id, sender or receiver is JSON-escaped text (see `escape`) or
 validated so that nothing in it needs escaping.
@@ -6,7 +6,6 @@ validated so that nothing in it needs escaping.
 
 from __future__ import annotations
 
-from base64 import b64encode
 from functools import lru_cache
 
 import msgspec
@@ -76,19 +75,3 @@ def outcome_payload(fulfilment: str, completed: str) -> bytes:
 def patch_payload(completed: str) -> bytes:
     """What a payee that answered RESERVED is told."""
     return f'{{"completedTimestamp":"{completed}","transferState":"COMMITTED"}}'.encode()
-
-
-def dead_letter(topic: str, partition: int, offset: int, reason: str, remedy: str, at: int, value: bytes) -> bytes:
-    """A record that could not be handled: where it is, why, what to do, and its bytes."""
-    return _encode(
-        {
-            "topic": topic,
-            "partition": partition,
-            "offset": offset,
-            "reason": reason,
-            "remedy": remedy,
-            "at": at,
-            "size": len(value),
-            "bytes": b64encode(value).decode(),
-        }
-    )

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from transforms.core import Batch, Output, ShardCore
+from transforms.dead_letters import dead_letter
 from transforms.transfers import messages
 from transforms.transfers.messages import Envelope
-from transforms.transfers.notifications import dead_letter
 from transforms.transfers.routing import partition_of
 from transforms.transfers.topics import Topics
 

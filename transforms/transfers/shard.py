@@ -15,6 +15,7 @@ from typing import ClassVar
 from msgspec import Raw
 
 from transforms.core import Batch, Output, ShardCore
+from transforms.dead_letters import dead_letter
 from transforms.transfers import messages, snapshot
 from transforms.transfers import notifications as notify
 from transforms.transfers.accounts import Account, Chain, Participant, Transfer
@@ -231,7 +232,7 @@ class TransferShard(ShardCore):
         """Put the record in hand aside, with the reason."""
         self.count("dead_letters")
         topics, value = self.topics, self.value
-        letter = notify.dead_letter(topics.log, self.partition, self.offset, reason, remedy, self.now, value)
+        letter = dead_letter(topics.log, self.partition, self.offset, reason, remedy, self.now, value)
         self.out.append((topics.dead_letters, self.partition, None, letter))
 
     def count(self, name: str) -> None:
