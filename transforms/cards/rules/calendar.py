@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.cards.jit import njit
+from transforms.cards.rules.bare import bare
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -60,7 +60,7 @@ def _epoch_ms(at: datetime) -> int:
     return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
 
 
-@njit
+@bare
 def local_ms(starts: NDArray[np.int64], offsets: NDArray[np.int64], time: int) -> int:
     """A timestamp moved by the zone's offset at that time."""
     low, high = 0, starts.size
@@ -73,7 +73,7 @@ def local_ms(starts: NDArray[np.int64], offsets: NDArray[np.int64], time: int) -
     return time + offsets[low]
 
 
-@njit
+@bare
 def month_and_day(local: int) -> tuple[int, int]:
     """Month (1 to 12) and day (1 to 31) of a local timestamp in ms, by the Gregorian calendar."""
     # Howard Hinnant's civil_from_days: years start in March, so that the leap day is the last of its year.

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.cards.fields import FIELDS, FLAGS, FRAUD, LOADED, TIME
-from transforms.cards.jit import njit
 from transforms.cards.rules import program as p
 from transforms.cards.rules import selections
+from transforms.cards.rules.bare import bare
 from transforms.cards.rules.calendar import DAY_MS, HOUR_MS, local_ms, month_and_day
 from transforms.cards.rules.native import native_value
 from transforms.cards.rules.program import Program
@@ -16,9 +16,10 @@ from transforms.cards.rules.program import Program
 __all__ = ["Program", "evaluate"]
 
 Items = NDArray[np.int64]
+Row = NDArray[np.int64]
 
 
-@njit
+@bare
 def _derive(program: Program, field: int, time: int, flags: int) -> int:
     """A worked-out field of the item with this timestamp and these flags."""
     if field == p.FRAUD_FLAG:
@@ -37,48 +38,36 @@ def _derive(program: Program, field: int, time: int, flags: int) -> int:
     return month if field == p.MONTH else day
 
 
-@njit
-def _this(program: Program, items: Items, n: int, field: int) -> int:
-    """A field of the incoming transaction."""
+@bare
+def _field(program: Program, items: Items, field: int, place: int) -> int:
+    """A field of the item at a place."""
     if field < FIELDS:
-        return items[field, n - 1]
-    return _derive(program, field, items[TIME, n - 1], items[FLAGS, n - 1])
+        return items[field, place]
+    return _derive(program, field, items[TIME, place], items[FLAGS, place])
 
 
-@njit
-def _row(program: Program, items: Items, n: int, field: int) -> NDArray[np.int64]:
-    """A field of all items."""
-    if field < FIELDS:
-        return items[field]
+@bare
+def _fill(program: Program, items: Items, n: int, field: int, divisor: int) -> int:
+    """Work out a field of all items, or its remainders (divisor 0: the field itself); the row of `derived` it is in.
+
+    Remainders share one row, which the next call takes again.
+    """
     place, now = field - FIELDS, program.clock[0]
-    if program.derived_stamps[place] != now:
+    if place >= 0 and program.derived_stamps[place] != now:
         for i in range(n):
             program.derived[place, i] = _derive(program, field, items[TIME, i], items[FLAGS, i])
         program.derived_stamps[place] = now
-    return program.derived[place]
-
-
-@njit
-def _remainders(program: Program, row: NDArray[np.int64], n: int, divisor: int) -> NDArray[np.int64]:
-    """The row itself for divisor 0, else its remainders, in scratch memory that the next call takes again."""
     if divisor == 0:
-        return row
+        return place
     for i in range(n):
-        program.derived[p.DERIVED, i] = row[i] % divisor
-    return program.derived[p.DERIVED]
+        program.derived[p.DERIVED, i] = (items[field, i] if place < 0 else program.derived[place, i]) % divisor
+    return p.DERIVED
 
 
-@njit
-def _by_field(program: Program, node: NDArray[np.int64], items: Items, n: int) -> np.uint64:
-    """The items of which a field passes the node's test, before a negation."""
-    kind, other = node[0], node[2]
-    row = _remainders(program, _row(program, items, n, node[1]), n, node[4])
-    if kind == p.ITEM_IN:
-        return selections.among(row, n, program.lists[other : node[3]])
-    if kind < p.THIS_EQUAL:
-        value, kind = other, kind - p.ITEM_EQUAL
-    else:
-        value, kind = _this(program, items, n, other), kind - p.THIS_EQUAL
+@bare
+def _passing(kind: int, row: Row, n: int, value: int) -> np.uint64:
+    """The items of which the field in `row` passes a test against a whole number, before a negation."""
+    kind -= p.ITEM_EQUAL if kind < p.THIS_EQUAL else p.THIS_EQUAL
     if kind == 0:
         return selections.equal(row, n, value)
     if kind == 1:
@@ -86,13 +75,9 @@ def _by_field(program: Program, node: NDArray[np.int64], items: Items, n: int) -
     return selections.below(row, n, value)
 
 
-@njit
-def _by_node(program: Program, node: NDArray[np.int64], items: Items, n: int) -> np.uint64:
-    """The items of which a field passes a test against a number that was worked out; none if it is missing."""
-    value, kind = program.values[node[2]], node[0]
-    if np.isnan(value):
-        return np.uint64(0)
-    row = _remainders(program, _row(program, items, n, node[1]), n, node[4])
+@bare
+def _against(kind: int, row: Row, n: int, value: float) -> np.uint64:
+    """The items of which the field in `row` passes a test against a number that was worked out, before a negation."""
     found = np.uint64(0)
     for i in range(n):
         if kind == p.NODE_EQUAL:
@@ -101,37 +86,30 @@ def _by_node(program: Program, node: NDArray[np.int64], items: Items, n: int) ->
             holds = row[i] > value
         else:
             holds = row[i] < value
-        found |= np.uint64(holds != (node[5] == 1)) << np.uint64(i)
+        found |= np.uint64(holds) << np.uint64(i)
     return found
 
 
-@njit
-def _select(program: Program, node: NDArray[np.int64], items: Items, n: int) -> np.uint64:
-    """The items that a selection node stands for."""
-    kind, a = node[0], node[1]
-    if kind == p.WITHIN:
-        return selections.above(items[TIME], n, items[TIME, n - 1] - a)
-    if kind == p.BOTH:
-        return program.masks[a] & program.masks[node[2]]
-    if kind == p.PAST:
-        return selections.first(n - 1)
-    if kind == p.EVERY:
-        return selections.first(n)
-    if kind == p.LADDER:
-        return selections.ladder(items[TIME], n, a)
-    if kind == p.BEFORE:
-        return selections.below(items[TIME], n, items[TIME, n - 1] - a + 1)
-    if kind == p.EITHER:
-        return program.masks[a] | program.masks[node[2]]
-    if kind == p.OTHERS:
-        return ~program.masks[a] & selections.first(n)
+@bare
+def _filtered(program: Program, node: Row, items: Items, n: int) -> np.uint64:
+    """The items that pass the node's test of a field; none if it is against a number that is missing."""
+    kind, field, other, divisor = node[0], node[1], node[2], node[4]
+    row = items[field if field < FIELDS else 0]
+    if field >= FIELDS or divisor != 0:
+        row = program.derived[_fill(program, items, n, field, divisor)]
     if kind >= p.NODE_EQUAL:
-        return _by_node(program, node, items, n)
-    found = _by_field(program, node, items, n)
+        value = program.values[other]
+        if np.isnan(value):
+            return np.uint64(0)
+        found = _against(kind, row, n, value)
+    elif kind == p.ITEM_IN:
+        found = selections.among(row, n, program.lists, other, node[3])
+    else:
+        found = _passing(kind, row, n, other if kind < p.THIS_EQUAL else _field(program, items, other, n - 1))
     return ~found & selections.first(n) if node[5] == 1 else found
 
 
-@njit
+@bare
 def _calculate(kind: int, a: float, b: float) -> float:
     """ADD, SUBTRACT, MULTIPLY, DIVIDE or MODULO; NaN if either side is or b divides by zero."""
     if kind == p.ADD:
@@ -145,38 +123,41 @@ def _calculate(kind: int, a: float, b: float) -> float:
     return a / b if kind == p.DIVIDE else a % b
 
 
-@njit
-def _number(program: Program, node: NDArray[np.int64], items: Items, n: int) -> float:
-    """The number that a node stands for; NaN if there is none."""
+@bare
+def _rare_number(program: Program, node: Row, items: Items, n: int) -> float:
+    """A number that `evaluate` does not work out itself; NaN if there is none."""
     kind, a, b = node[0], node[1], node[2]
     if kind >= p.COUNT:
-        return selections.aggregate(kind, _row(program, items, n, a), n, program.masks[b])
-    if kind >= p.ADD:
-        return _calculate(kind, program.values[a], program.values[b])
+        return selections.aggregate(kind, program.derived[_fill(program, items, n, a, 0)], n, program.masks[b])
     if kind == p.THIS:
-        return float(_this(program, items, n, a))
+        return float(_field(program, items, a, n - 1))
     if kind == p.NATIVE:
         return native_value(a, items, n)
     place = b if b >= 0 else n + b
-    return float(_row(program, items, n, a)[place]) if 0 <= place < n else np.nan
+    return float(_field(program, items, a, place)) if 0 <= place < n else np.nan
 
 
-@njit
-def _work_out(program: Program, items: Items, n: int, first: int, stop: int) -> None:
-    """See that the nodes order[first:stop] are known for this evaluation."""
-    now = program.clock[0]
-    for i in range(first, stop):
-        number = program.order[i]
-        if program.stamps[number] != now:
-            node = program.nodes[number]
-            if node[0] >= p.FIRST_SELECTION:
-                program.masks[number] = _select(program, node, items, n)
-            else:
-                program.values[number] = _number(program, node, items, n)
-            program.stamps[number] = now
+@bare
+def _window(kind: int, length: int, times: Row, n: int) -> np.uint64:
+    """EVERY, PAST, WITHIN, LADDER or BEFORE."""
+    if kind == p.WITHIN:
+        return selections.above(times, n, times[n - 1] - length)
+    if kind == p.LADDER:
+        return selections.ladder(times, n, length)
+    if kind == p.BEFORE:
+        return selections.below(times, n, times[n - 1] - length + 1)
+    return selections.first(n - 1 if kind == p.PAST else n)
 
 
-@njit
+@bare
+def _combined(kind: int, one: np.uint64, other: np.uint64, n: int) -> np.uint64:
+    """BOTH, EITHER or OTHERS."""
+    if kind == p.BOTH:
+        return one & other
+    return one | other if kind == p.EITHER else ~one & selections.first(n)
+
+
+@bare
 def _compare(op: int, a: float, b: float) -> bool:
     """COMPARE_*; a number that is missing (NaN) passes none of them."""
     if op == p.COMPARE_GT:
@@ -192,22 +173,16 @@ def _compare(op: int, a: float, b: float) -> bool:
     return a < b or a > b
 
 
-@njit
-def _test_field(program: Program, op: int, value: int, b: int, c: int) -> bool:
-    """EQUAL, ABOVE, BELOW or IN."""
-    if op == p.EQUAL:
-        return value == b
-    if op == p.ABOVE:
-        return value > b
-    if op == p.BELOW:
-        return value < b
-    for i in range(b, c):
-        if program.lists[i] >= value:
-            return program.lists[i] == value
+@bare
+def _among(numbers: Row, first: int, stop: int, value: int) -> bool:
+    """IN: whether a value is one of numbers[first:stop], which ascend."""
+    for i in range(first, stop):
+        if numbers[i] >= value:
+            return numbers[i] == value
     return False
 
 
-@njit
+@bare
 def evaluate(program: Program, items: NDArray[np.int64], n: int, hits: NDArray[np.uint8]) -> int:
     """The number (1-based) of the first live rule that fires, 0 if none does.
 
@@ -216,17 +191,46 @@ def evaluate(program: Program, items: NDArray[np.int64], n: int, hits: NDArray[n
     say. `hits` is uint8 [at least the number of rules]: set to 1 for the rule that decides and for every shadow rule
     that fires, else left alone, so that the caller may clear it once and add up. Nothing is checked.
     """
+    # What is common is done here and not in functions: handing a program over costs as much as a test.
+    code, nodes, order, stamps = program.code, program.nodes, program.order, program.stamps
+    values, masks = program.values, program.masks
     program.clock[0] += 1
-    code, rule, at = program.code, 0, 0
+    now, rule, at = program.clock[0], 0, 0
     while True:
         op = code[at, p.OP]
         if op <= p.IN:
-            value = _this(program, items, n, code[at, p.A])
-            holds = _test_field(program, op, value, code[at, p.B], code[at, p.C])
+            field = code[at, p.A]
+            value = items[field, n - 1] if field < FIELDS else _field(program, items, field, n - 1)
+            if op == p.EQUAL:
+                holds = value == code[at, p.B]
+            elif op == p.ABOVE:
+                holds = value > code[at, p.B]
+            elif op == p.BELOW:
+                holds = value < code[at, p.B]
+            else:
+                holds = _among(program.lists, code[at, p.B], code[at, p.C], value)
             at = code[at, p.YES] if holds else code[at, p.NO]
         elif op < p.FIRE:
-            _work_out(program, items, n, code[at, p.FIRST], code[at, p.STOP])
-            holds = _compare(op, program.values[code[at, p.A]], program.values[code[at, p.B]])
+            for place in range(code[at, p.FIRST], code[at, p.STOP]):
+                number = order[place]
+                if stamps[number] == now:
+                    continue
+                stamps[number] = now
+                kind, a, b = nodes[number, 0], nodes[number, 1], nodes[number, 2]
+                if kind < p.EVERY:
+                    if kind >= p.COUNT and a < FIELDS:
+                        values[number] = selections.aggregate(kind, items[a], n, masks[b])
+                    elif p.ADD <= kind < p.COUNT:
+                        values[number] = _calculate(kind, values[a], values[b])
+                    else:
+                        values[number] = _rare_number(program, nodes[number], items, n)
+                elif kind < p.BOTH:
+                    masks[number] = _window(kind, a, items[TIME], n)
+                elif kind < p.ITEM_EQUAL:
+                    masks[number] = _combined(kind, masks[a], masks[b], n)
+                else:
+                    masks[number] = _filtered(program, nodes[number], items, n)
+            holds = _compare(op, values[code[at, p.A]], values[code[at, p.B]])
             at = code[at, p.YES] if holds else code[at, p.NO]
         elif op == p.FIRE:
             hits[code[at, p.A] - 1] = 1

@@ -62,11 +62,8 @@ FIELD_TYPES: Final = {
 NO_TEXT: Final = 0.5
 """Stands for a text of another width than its field: no text's value equals it."""
 
-AGGREGATES: Final = {
-    "count": p.COUNT, "sum": p.SUM, "mean": p.MEAN, "min": p.LEAST, "max": p.GREATEST, "distinct": p.DISTINCT,
-    "last": p.LAST,
-}  # fmt: skip
-"""What can be worked out over items, by name."""
+AGGREGATES: Final = ("count", "sum", "mean", "min", "max", "distinct", "last")
+"""What can be worked out over items."""
 
 ARITHMETIC: Final = {"+": p.ADD, "-": p.SUBTRACT, "*": p.MULTIPLY, "/": p.DIVIDE, "%": p.MODULO}
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.cards.fields import AMOUNT, COUNTRY, TIME
-from transforms.cards.jit import njit
+from transforms.cards.rules.bare import bare
 from transforms.cards.rules.calendar import DAY_MS, HOUR_MS
 
 _LOWER: Final = 80 * DAY_MS
@@ -23,7 +23,7 @@ _RAISE: Final = 80 * DAY_MS + HOUR_MS
 Items = NDArray[np.int64]
 
 
-@njit
+@bare
 def _moving_window_sum(items: Items, n: int) -> float:
     cut_off, total = items[TIME, n - 1], 0
     for i in range(n - 1):
@@ -61,7 +61,7 @@ class Native:
 NATIVES: Final = {"moving_window_sum": Native(0, _moving_window_sum_plain)}
 
 
-@njit
+@bare
 def native_value(number: int, items: Items, n: int) -> float:
     """The native with this number, for items [FIELDS, n] of which the last is the incoming transaction."""
     if number == 0:

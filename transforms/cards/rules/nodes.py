@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from transforms.cards.rules import program as p
 from transforms.cards.rules.folding import known
 from transforms.cards.rules.model import (
-    AGGREGATES,
     ARITHMETIC,
     FIELD_TYPES,
     NO_TEXT,
@@ -38,6 +37,10 @@ _BY_THIS: Final = {p.EQUAL: p.THIS_EQUAL, p.ABOVE: p.THIS_ABOVE, p.BELOW: p.THIS
 _BY_NODE: Final = {
     "==": (p.NODE_EQUAL, 0), "!=": (p.NODE_EQUAL, 1), ">": (p.NODE_ABOVE, 0), "<=": (p.NODE_ABOVE, 1),
     "<": (p.NODE_BELOW, 0), ">=": (p.NODE_BELOW, 1),
+}  # fmt: skip
+
+_AGGREGATES: Final = {
+    "count": p.COUNT, "sum": p.SUM, "min": p.LEAST, "max": p.GREATEST, "distinct": p.DISTINCT, "last": p.LAST,
 }  # fmt: skip
 
 Row = tuple[int, ...]
@@ -94,7 +97,12 @@ class Nodes:
         assert isinstance(number, Aggregate), number
         selection = self._selection(number.selection)
         field = _index(number.field) if number.field is not None else 0
-        return self._node((AGGREGATES[number.kind], field, selection), selection)
+        if number.kind == "mean":
+            # Where the sum or the count is asked for, too, it is the same node; 0 / 0 is a missing number.
+            total = self._node((p.SUM, field, selection), selection)
+            items = self._node((p.COUNT, 0, selection), selection)
+            return self._node((p.DIVIDE, total, items), total, items)
+        return self._node((_AGGREGATES[number.kind], field, selection), selection)
 
     def _both(self, one: int | None, two: int) -> int:
         return two if one is None else self._node((p.BOTH, one, two), one, two)

@@ -36,7 +36,7 @@ FIRE, END = 10, 11
 # Numbers: (kind, a, b). CONSTANT stands in `values` from the start.
 CONSTANT, THIS, NATIVE, AT = range(4)  # THIS field; NATIVE number; AT field, position
 ADD, SUBTRACT, MULTIPLY, DIVIDE, MODULO = range(4, 9)  # two nodes
-COUNT, SUM, MEAN, LEAST, GREATEST, DISTINCT, LAST = range(9, 16)  # field, selection
+COUNT, SUM, LEAST, GREATEST, DISTINCT, LAST = range(9, 15)  # field, selection
 # Selections of items: one bit each, the oldest lowest.
 EVERY, PAST = 16, 17
 WITHIN, LADDER, BEFORE = 18, 19, 20  # ms

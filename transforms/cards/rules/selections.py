@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.cards.jit import njit
-from transforms.cards.rules.program import COUNT, DISTINCT, GREATEST, LAST, MEAN, SUM
+from transforms.cards.rules.bare import bare
+from transforms.cards.rules.program import COUNT, DISTINCT, GREATEST, LAST, SUM
 
 Row = NDArray[np.int64]
 
 
-@njit
+@bare
 def first(n: int) -> Any:
     """The oldest n items, 0 to 64, as uint64."""
     return np.uint64(0) if n == 0 else np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(64 - n)
 
 
-@njit
+@bare
 def equal(row: Row, n: int, value: int) -> Any:
     """Items of which the field equals a number."""
     found = np.uint64(0)
@@ -28,7 +28,7 @@ def equal(row: Row, n: int, value: int) -> Any:
     return found
 
 
-@njit
+@bare
 def above(row: Row, n: int, value: int) -> Any:
     """Items of which the field is more than a number."""
     found = np.uint64(0)
@@ -37,7 +37,7 @@ def above(row: Row, n: int, value: int) -> Any:
     return found
 
 
-@njit
+@bare
 def below(row: Row, n: int, value: int) -> Any:
     """Items of which the field is less than a number."""
     found = np.uint64(0)
@@ -46,7 +46,7 @@ def below(row: Row, n: int, value: int) -> Any:
     return found
 
 
-@njit
+@bare
 def ladder(times: Row, n: int, step: int) -> Any:
     """Items later than a cut-off that is one step lower for each item: T - step * (position + 1)."""
     found = np.uint64(0)
@@ -57,16 +57,16 @@ def ladder(times: Row, n: int, step: int) -> Any:
     return found
 
 
-@njit
-def among(row: Row, n: int, values: Row) -> Any:
-    """Items of which the field is one of some numbers."""
+@bare
+def among(row: Row, n: int, values: Row, first: int, stop: int) -> Any:
+    """Items of which the field is one of values[first:stop]."""
     found = np.uint64(0)
-    for value in values:
-        found |= equal(row, n, value)
+    for place in range(first, stop):
+        found |= equal(row, n, values[place])
     return found
 
 
-@njit
+@bare
 def count(selection: Any) -> int:
     """How many items are selected."""
     left, found = selection, 0
@@ -76,15 +76,15 @@ def count(selection: Any) -> int:
     return found
 
 
-@njit
+@bare
 def _sum(row: Row, n: int, selection: Any) -> int:
     total = 0
     for i in range(n):
-        total += row[i] * np.int64((selection >> np.uint64(i)) & np.uint64(1))
+        total += row[i] & -np.int64((selection >> np.uint64(i)) & np.uint64(1))
     return total
 
 
-@njit
+@bare
 def _extreme(row: Row, n: int, selection: Any, greatest: bool) -> float:
     found, best = False, 0
     for i in range(n):
@@ -93,7 +93,7 @@ def _extreme(row: Row, n: int, selection: Any, greatest: bool) -> float:
     return float(best) if found else np.nan
 
 
-@njit
+@bare
 def _distinct(row: Row, n: int, selection: Any) -> int:
     left, found = selection, 0
     for i in range(n):
@@ -103,7 +103,7 @@ def _distinct(row: Row, n: int, selection: Any) -> int:
     return found
 
 
-@njit
+@bare
 def _last(row: Row, n: int, selection: Any) -> float:
     for i in range(n - 1, -1, -1):
         if (selection >> np.uint64(i)) & np.uint64(1):
@@ -111,9 +111,9 @@ def _last(row: Row, n: int, selection: Any) -> float:
     return np.nan
 
 
-@njit
+@bare
 def aggregate(kind: int, row: Row, n: int, selection: Any) -> float:
-    """COUNT, SUM, MEAN, LEAST, GREATEST, DISTINCT or LAST of a field over a selection of the n items.
+    """COUNT, SUM, LEAST, GREATEST, DISTINCT or LAST of a field over a selection of the n items.
 
     Without an item count, sum and distinct are 0, and the others NaN: there is no such number.
     """
@@ -121,9 +121,6 @@ def aggregate(kind: int, row: Row, n: int, selection: Any) -> float:
         return float(count(selection))
     if kind == SUM:
         return float(_sum(row, n, selection))
-    if kind == MEAN:
-        items = count(selection)
-        return _sum(row, n, selection) / items if items else np.nan
     if kind == DISTINCT:
         return float(_distinct(row, n, selection))
     if kind == LAST:

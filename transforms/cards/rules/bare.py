@@ -1,0 +1,23 @@
+"""How the rule kernel is compiled: as the other kernels are, but without counting references to arrays.
+
+The kernel makes no arrays and keeps none, it only looks into those of its caller. Counting them, atomically, at every
+call took nine tenths of its time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+
+from transforms.cards import jit
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def bare(function: _F) -> _F:
+    """numba.njit for a function that allocates nothing, keeping the function's type."""
+    compiled: Any = numba.njit(cache=True, nogil=True, _nrt=False)(function)
+    compiled._cache._cache_file._source_stamp = jit._STAMP
+    return cast(_F, compiled)
