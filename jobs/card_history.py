@@ -111,6 +111,9 @@ def main(
         _fail(error, UNREACHABLE if "answers at" in str(error) else FAILED)
     except ValueError as error:
         _fail(error, USAGE)
+    except RuntimeError as error:
+        told = _of_worker(str(error))
+        _fail(RuntimeError(told), UNFIT if told != str(error) else FAILED)
     except KeyboardInterrupt:
         click.echo(
             "\ninterrupted: there is no manifest yet, so nothing will use what was written; load again", err=True
@@ -169,7 +172,7 @@ def _run(
             while (state := str(rest.job(handle.job_id)["state"])) not in TERMINAL:
                 time.sleep(0.2)
             if state != "FINISHED":
-                raise StackError(f"the job ended {state}\n{submit.cause(rest.exceptions(handle.job_id))}")
+                raise RuntimeError(f"the job ended {state}\n{submit.cause(rest.exceptions(handle.job_id))}")
         return
     told = [f"--runner={runner}"]
     if runner == "DirectRunner":
@@ -225,6 +228,15 @@ def _tell(manifest: Manifest, folder: Folder, began: float, what: str, as_json: 
     if manifest.rejected:
         named = folder.path(rejects_name(0)).replace("00000", "*")
         console.print(f"  {manifest.rejected:,} records were not taken; why: {named}", soft_wrap=True)
+
+
+def _of_worker(text: str) -> str:
+    """What a worker complained of: the message of our own errors without the stack traces around it, else all."""
+    for line in reversed(text.splitlines()):
+        for name in ("TableError: ", "HistoryError: ", "FolderUnreachable: "):
+            if name in line:
+                return line.split(name, 1)[1].split(" [while running", 1)[0]
+    return text
 
 
 def _fail(error: Exception, code: int) -> None:

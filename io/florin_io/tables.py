@@ -86,8 +86,6 @@ def fixed_blocks(path: str, size: int) -> Iterator[tuple[int, bytes]]:
             while len(data) < most and (more := file.read(most - len(data))):
                 data += more
             if len(data) % size:
-                raise TableError(
-                    f"{path} does not hold whole records of {size} bytes: {len(data) % size} are left over"
-                )
+                raise TableError(f"{path} is not whole records of {size} bytes: {len(data) % size} bytes are left over")
             yield row, data
             row += len(data) // size

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
-import threading
-import time
-from collections.abc import Callable
-from types import FrameType
 
 import click
-from confluent_kafka import KafkaException
 from rich.console import Console
 
-from florin_io.kafka.client import KafkaUnreachable
-from jobs.hub.topics import TopicsMissing
+from jobs.load.cards_cli import cards
 from jobs.load.config import Config
-from jobs.load.meter import Progress
-from jobs.load.report import Report, show
+from jobs.load.report import show
+from jobs.load.terminal import guarded
 from jobs.load.transfer import run
 from transforms.load.scenarios import SCENARIOS, parse_mix
-
-_PLAIN_EVERY_S = 5.0
 
 
 @click.group(help=__doc__)
@@ -85,55 +76,12 @@ def transfer(
         )  # fmt: skip
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    report = _run(config)
+    report = guarded(lambda progress, stop: run(config, progress, stop))
     if form == "json":
         click.echo(json.dumps(report.to_json(), separators=(",", ":")))
     else:
         show(report, Console())
     sys.exit(130 if report.interrupted else 0 if report.ok else 1)
-
-
-def _run(config: Config) -> Report:
-    """The run, with a live line, and Ctrl-C as a request to stop. A second Ctrl-C ends it at once."""
-    stop = threading.Event()
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-        click.echo("\nstopping: waiting for what is in flight (Ctrl-C again: at once)", err=True)
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        return run(config, _printer(), stop)
-    except (KafkaUnreachable, KafkaException, TopicsMissing) as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(3)
-    except ValueError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _printer() -> Callable[[Progress], None]:
-    """Prints progress: one line kept up to date on a terminal, else a plain line every few seconds."""
-    terminal = sys.stderr.isatty()
-    printed = 0.0
-
-    def show_progress(progress: Progress) -> None:
-        nonlocal printed
-        if terminal:
-            sys.stderr.write(f"\r\x1b[K{progress.line()}")
-            sys.stderr.flush()
-        elif time.monotonic() - printed >= _PLAIN_EVERY_S:
-            printed = time.monotonic()
-            click.echo(progress.line(), err=True)
-
-    return show_progress
 
 
 def _pair(text: str) -> tuple[str, ...]:
@@ -142,6 +90,8 @@ def _pair(text: str) -> tuple[str, ...]:
         raise click.UsageError(f"--pair takes two DFSPs as A,B, got {text!r}")
     return names
 
+
+cli.add_command(cards)
 
 if __name__ == "__main__":
     cli()

@@ -83,6 +83,8 @@ def cell_of(records: Records) -> Cell:
 
 def split(records: Records, partitions: int) -> dict[tuple[int, int], Records]:
     """The records by (partition, cell), of each card the last 20 among these."""
+    if not len(records.cards):
+        return {}
     last = last_of_each(records)
     homes = partitions_of(last.cards, partitions).astype(np.int64) * 64 + cells_of(last.cards)
     order = np.argsort(homes, kind="stable")
@@ -126,20 +128,15 @@ def simulated(people: Population, places: npt.NDArray[np.int64]) -> Cell:
     made = histories(people, places)
     parsed = wire.parse(made.packets, loaded=True)
     assert not parsed.statuses.any(), "the simulator made a packet that the parser refuses"
-    counts = made.counts.astype(np.int64)
-    firsts = np.cumsum(counts) - counts
-    kept = np.flatnonzero(counts)
-    return Cell(made.cards[kept], made.counts[kept], _aligned(parsed.items, firsts[kept], counts[kept]), parsed.texts)
+    kept = np.flatnonzero(made.counts)
+    counts = made.counts[kept]
+    return Cell(made.cards[kept], counts, _aligned(parsed.items, counts.astype(np.int64)), parsed.texts)
 
 
-def _aligned(
-    items: npt.NDArray[np.uint64], firsts: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]
-) -> npt.NDArray[np.uint64]:
-    """Items uint64[n, 20, 4] from runs of items, each filled up with zeros."""
-    made = np.zeros((len(firsts), HISTORY, WORDS), np.uint64)
-    full = np.arange(HISTORY) < counts[:, None]
-    made[full] = items
-    assert len(items) == counts.sum()
+def _aligned(items: npt.NDArray[np.uint64], counts: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+    """Items uint64[n, 20, 4] from n runs of items one after the other, each filled up with zeros."""
+    made = np.zeros((len(counts), HISTORY, WORDS), np.uint64)
+    made[np.arange(HISTORY) < counts[:, None]] = items
     return made
 
 

@@ -30,6 +30,14 @@ class Histogram:
         self._counts = counts
         self.count += len(values)
 
+    def merge(self, other: Histogram) -> None:
+        """Count what another has counted."""
+        counts = np.zeros(max(len(self._counts), len(other._counts)), np.int64)
+        counts[: len(self._counts)] += self._counts
+        counts[: len(other._counts)] += other._counts
+        self._counts, self.count = counts, self.count + other.count
+        self.max_ms = max(self.max_ms, other.max_ms)
+
     def percentile(self, percent: float) -> int | None:
         """The least ms that `percent` of the samples do not exceed; None without samples."""
         if self.count == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
@@ -77,13 +78,17 @@ class Traffic:
 
 
 class Simulator:
-    """Traffic of a population. The same population and mix give the same transactions, however they are taken."""
+    """Traffic of a population. The same arguments give the same transactions, however they are taken.
 
-    def __init__(self, people: Population, mix: Mix | None = None) -> None:
+    `from_day` starts so many days after the population's start, with attacks that begin from then on.
+    """
+
+    def __init__(self, people: Population, mix: Mix | None = None, from_day: float = 0.0) -> None:
         self.people = people
         self.mix = Mix() if mix is None else mix
+        self._days = BLOCK / (people.cards * people.per_day)
         self._pending = empty()
-        self._block = 0
+        self._block = math.ceil(from_day / self._days)
         self._left: Traffic | None = None
 
     def take(self, count: int) -> Traffic:
@@ -110,7 +115,7 @@ class Simulator:
     def _next(self) -> Traffic:
         people, mix, block = self.people, self.mix, self._block
         rng = people.generator(_STREAM, block)
-        length = BLOCK / (people.cards * people.per_day)
+        length = self._days
         cards, times = genuine.active(people, block * length, length, BLOCK, rng)
         rows = genuine.purchases(people, cards, times, lambda: rng.random(BLOCK))
         frauds = fraud.attacks(people, rows, BLOCK * mix.fraud / (1 - mix.fraud), block, rng)
