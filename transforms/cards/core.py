@@ -21,6 +21,7 @@ from transforms.cards.base import CardHistory
 from transforms.cards.deciding import Deciding
 from transforms.cards.outputs import letter, outputs_of
 from transforms.cards.packed import WORDS
+from transforms.cards.routing import cells_of
 from transforms.cards.rulebook import PREFIX, RuleBook
 from transforms.cards.rules.explain import explain
 from transforms.cards.rules.model import RuleSetError
@@ -70,7 +71,7 @@ class CardsCore(ShardCore):
         self._cells = k.Cells(np.zeros(m.CELLS, np.int64), np.full(m.CELLS, k.NEVER, np.int64))
         self._next = 0
         self._started = False
-        self._columns = k.scratch_columns()
+        self._scratch = k.make_scratch()
         self._out = np.zeros(0, np.uint8)
 
     def _use(self, book: RuleBook) -> None:
@@ -101,7 +102,7 @@ class CardsCore(ShardCore):
         count = len(batch)
         lengths = np.fromiter(map(len, batch.values), np.int64, count)
         records = k.Records(
-            buffer=np.frombuffer(b"".join(batch.values), np.uint8),
+            buffer=np.frombuffer(bytearray().join(batch.values), np.uint8),
             starts=np.cumsum(lengths) - lengths,
             offsets=np.array(batch.offsets, np.int64),
             times=np.array(batch.times, np.int64),
@@ -126,7 +127,7 @@ class CardsCore(ShardCore):
                 self.store.memory, records, self._cells, self.partition, self.partitions, done, stop
             )
             if missing != m.DONE:
-                self.store.grow(missing, m.cell_of(int(records.cards[done])))
+                self.store.grow(missing, int(cells_of(records.cards[done : done + 1].view(np.uint64))[0]))
         step = 1 if self.explain else max(stop - first, 1)
         outputs: list[Output] = []
         for at in range(first, stop, step):
@@ -138,12 +139,12 @@ class CardsCore(ShardCore):
         need = (stop - first) * (LINE + rules.labels.rows.shape[1])
         if len(self._out) < need:
             self._out = np.zeros(need, np.uint8)
-        size, seen = k.score(self.store.memory, records, self._cells, rules, self._columns, self._out, first, stop)
+        size, seen = k.score(self.store.memory, records, self._cells, rules, self._scratch, self._out, first, stop)
         lines = self._out[:size].tobytes().split(b"\n")[:-1]
         outputs = outputs_of(self.topics, self.partition, records, batch, first, stop, lines)
         if self.explain and records.alerts[first]:
             topic, partition, key, value = outputs[1]
-            hits = explain(self._deciding.kept.rules, self._columns, seen)
+            hits = explain(self._deciding.kept.rules, self._scratch.columns, seen)
             outputs[1] = (topic, partition, key, value + b"," + _encode_json(hits))
         return outputs
 

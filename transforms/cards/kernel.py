@@ -21,7 +21,7 @@ from transforms.cards.fields import (
     MERCHANT,
     SCORED,
 )
-from transforms.cards.jit import Bytes, Longs, njit, whole
+from transforms.cards.jit import Bytes, Longs, copy_bytes, longs_at, njit, part, whole
 from transforms.cards.memory import Memory
 from transforms.cards.packed import TIME_MASK, WORDS, unpack
 from transforms.cards.routing import cell_of_mix, mix, partition_of_mix
@@ -78,6 +78,14 @@ class Rules(NamedTuple):
     tally: Longs
 
 
+class Scratch(NamedTuple):
+    """Memory to work in: columns int64[FIELDS, HISTORY], after `score` what the rules saw of the last record, and a
+    text row uint8[1, TEXT]."""
+
+    columns: Longs
+    row: Bytes
+
+
 class Cells(NamedTuple):
     """Per cell, as log offsets [CELLS]."""
 
@@ -115,14 +123,14 @@ def locate(
     return stop, m.DONE
 
 
-@njit
+@part
 def _merchant(words: Longs, at: int, texts: Bytes, columns: Longs) -> int:
     """The merchant of the item at word `at`, as rules see it; column 0 is scratch."""
     unpack(words[at : at + WORDS], texts, columns, 0)
     return columns[MERCHANT, 0]  # type: ignore[no-any-return]
 
 
-@njit
+@part
 def _copy_of(words: Longs, item: Longs, texts: Bytes, new: Bytes, columns: Longs) -> int:
     """The word at which the oldest item of the slot of the same time, amount and merchant begins; -1 if none."""
     count, oldest = words[1] & 0xFF, words[1] >> 8
@@ -137,7 +145,7 @@ def _copy_of(words: Longs, item: Longs, texts: Bytes, new: Bytes, columns: Longs
     return -1
 
 
-@njit
+@part
 def _see(words: Longs, texts: Bytes, columns: Longs) -> int:
     """Unpack what rules see of a card's past into the columns, oldest first; returns how many items that is."""
     count, oldest = words[1] & 0xFF, words[1] >> 8
@@ -149,7 +157,7 @@ def _see(words: Longs, texts: Bytes, columns: Longs) -> int:
     return count - first  # type: ignore[no-any-return]
 
 
-@njit
+@part
 def _decide(rules: Rules, columns: Longs, n: int) -> int:
     """The live rule that decides, 0 if none; everything that hits is counted."""
     rule = evaluate(rules.live, columns, n, rules.hits)
@@ -170,23 +178,23 @@ def _decide(rules: Rules, columns: Longs, n: int) -> int:
 
 @njit
 def score(
-    memory: Memory, records: Records, cells: Cells, rules: Rules, columns: Longs, out: Bytes, first: int, stop: int
+    memory: Memory, records: Records, cells: Cells, rules: Rules, scratch: Scratch, out: Bytes, first: int, stop: int
 ) -> tuple[int, int]:
     """Decide and store the records in order and write their lines into `out`.
 
-    `columns` is int64[FIELDS, HISTORY], what the rules saw of the last record. There is a free text row for each record
-    with text. Returns the bytes written and how many items the rules saw of the last record (0: it was not scored).
+    There is a free text row for each record with text. Returns the bytes written and how many items the rules saw of
+    the last record (0: it was not scored).
     """
+    columns, new_row = scratch.columns, scratch.row
     end = 0
     seen = 0
-    new_row = np.zeros((1, TEXT), np.uint8)
     for i in range(first, stop):
         seen = 0
         if records.statuses[i] != OK:
             if records.statuses[i] != SKIPPED:
                 rules.tally[DEAD] += 1
             continue
-        words = m.slot_words(memory, records.slots[i])
+        words = longs_at(m.slot_at(memory, records.slots[i]), m.SLOT)
         item = records.items[i]
         text = records.buffer[records.starts[i] : records.starts[i] + records.sizes[i]]
         rules.tally[TRANSACTIONS] += 1
@@ -202,14 +210,15 @@ def score(
             continue
         if item[0] < 0:
             item[3] = m.take_row(memory)
-            memory.texts[item[3]] = new_row[0]
+            copy_bytes(memory.texts[item[3]], 0, new_row[0], TEXT)
         n = _see(words, memory.texts, columns)
         now = records.times[i]
         flags = FUTURE if item[0] & TIME_MASK > now + FUTURE_MS else 0
         unpack(item, memory.texts, columns, n)
         columns[SCORED, n] = now
         columns[FLAGS, n] = flags
-        columns[CARD, : n + 1] = records.cards[i]
+        for k in range(n + 1):
+            columns[CARD, k] = records.cards[i]
         seen = n + 1
         rule = _decide(rules, columns, seen)
         if rule > 0:
@@ -228,6 +237,6 @@ def score(
     return end, seen
 
 
-def scratch_columns() -> Longs:
-    """Columns for `score`."""
-    return np.zeros((FIELDS, HISTORY), np.int64)
+def make_scratch() -> Scratch:
+    """Memory for `score` to work in."""
+    return Scratch(np.zeros((FIELDS, HISTORY), np.int64), np.zeros((1, TEXT), np.uint8))

@@ -16,9 +16,9 @@ import numpy as np
 
 from transforms.cards.base import TEXT
 from transforms.cards.fields import HISTORY
-from transforms.cards.jit import Bytes, Longs, longs_at, njit
+from transforms.cards.jit import Bytes, Longs, copy_bytes, longs_at, njit, part
 from transforms.cards.packed import WORDS
-from transforms.cards.routing import cell_of_mix, mix
+from transforms.cards.routing import mix
 
 CELLS: Final = 64
 CHUNK: Final = 64
@@ -61,19 +61,19 @@ class Memory(NamedTuple):
     """[rows]: those not in use, a stack of totals[FREE_ROWS]."""
 
 
-@njit
-def slot_words(memory: Memory, slot: int) -> Longs:
-    """The words of a slot, int64[SLOT]."""
-    return longs_at(memory.slabs[slot // SLAB] + slot % SLAB * (SLOT * 8), SLOT)
+@part
+def slot_at(memory: Memory, slot: int) -> int:
+    """The address of a slot, int64[SLOT]."""
+    return memory.slabs[slot // SLAB] + slot % SLAB * (SLOT * 8)  # type: ignore[no-any-return]
 
 
-@njit
+@part
 def tag_of(mixed: np.uint64) -> int:
     """31 bits of a card's mix that its partition and cell say little of."""
     return np.int64((mixed * _TAG) >> _33)  # type: ignore[return-value]
 
 
-@njit
+@part
 def find(memory: Memory, cell: int, card: int, tag: int) -> tuple[int, int]:
     """The card's slot, or -1; and its place in the cell's table, or the free one where it belongs."""
     mask = memory.masks[cell]
@@ -83,13 +83,13 @@ def find(memory: Memory, cell: int, card: int, tag: int) -> tuple[int, int]:
         entry = table[place]
         if entry >> 32 == tag:
             slot = (entry & 0xFFFFFFFF) - 1
-            if slot_words(memory, slot)[0] == card:
+            if longs_at(slot_at(memory, slot), SLOT)[0] == card:
                 return slot, place
         place = (place + 1) & mask
     return -1, place
 
 
-@njit
+@part
 def insert(memory: Memory, cell: int, card: int, tag: int, place: int) -> tuple[int, int]:
     """An empty slot for a card that `find` did not find: the slot, and what is missing if that is -1."""
     mask = memory.masks[cell]
@@ -107,7 +107,7 @@ def insert(memory: Memory, cell: int, card: int, tag: int, place: int) -> tuple[
     memory.next_slot[cell] = slot + 1
     memory.cards[cell] += 1
     longs_at(memory.tables[cell], mask + 1)[place] = tag << 32 | (slot + 1)
-    words = slot_words(memory, slot)
+    words = longs_at(slot_at(memory, slot), SLOT)
     words[0] = card
     words[1] = 0
     return slot, DONE
@@ -125,7 +125,7 @@ def rehash(old: Longs, new: Longs) -> None:
             new[place] = entry
 
 
-@njit
+@part
 def append(memory: Memory, words: Longs, item: Longs) -> None:
     """Make an item the newest of a slot's ring; the oldest of a full one leaves, with its text row."""
     count, place = words[1] & 0xFF, words[1] >> 8
@@ -142,11 +142,18 @@ def append(memory: Memory, words: Longs, item: Longs) -> None:
         words[at + i] = item[i]
 
 
-@njit
+@part
 def take_row(memory: Memory) -> int:
     """A text row that is free; there is one."""
     memory.totals[FREE_ROWS] -= 1
     return memory.free_rows[memory.totals[FREE_ROWS]]  # type: ignore[no-any-return]
+
+
+@njit
+def slot_of(memory: Memory, cell: int, card: int) -> int:
+    """The slot of a card, -1 if it is not known."""
+    slot, _ = find(memory, cell, card, tag_of(mix(np.uint64(card))))
+    return slot
 
 
 @njit
@@ -155,9 +162,8 @@ def restore(
 ) -> tuple[int, int]:
     """Give cards `first` and on their slots, filled with counts[i] items from items[starts[i]] on, oldest first.
 
-    The memory has as many free rows as `texts`. Returns how far it came and what was missing there.
+    The memory has as many free rows as `texts`; items are changed. Returns how far it came and what was missing there.
     """
-    item = np.empty(WORDS, np.int64)
     for i in range(first, len(cards)):
         mixed = mix(np.uint64(cards[i]))
         tag = tag_of(mixed)
@@ -166,13 +172,13 @@ def restore(
             slot, missing = insert(memory, cell, cards[i], tag, place)
             if slot < 0:
                 return i, missing
-        words = slot_words(memory, slot)
+        words = longs_at(slot_at(memory, slot), SLOT)
         words[1] = 0
         for k in range(starts[i], starts[i] + counts[i]):
-            item[:] = items[k]
+            item = items[k]
             if item[0] < 0:
                 row = take_row(memory)
-                memory.texts[row] = texts[item[3]]
+                copy_bytes(memory.texts[row], 0, texts[item[3]], TEXT)
                 item[3] = row
             append(memory, words, item)
     return len(cards), DONE
@@ -193,7 +199,7 @@ def gather(
         for slot in range(chunk * CHUNK, chunk * CHUNK + CHUNK):
             if slot == last:
                 break
-            words = slot_words(memory, slot)
+            words = longs_at(slot_at(memory, slot), SLOT)
             count, oldest = words[1] & 0xFF, words[1] >> 8
             cards[card] = words[0]
             counts[card] = count
@@ -208,12 +214,6 @@ def gather(
                     found += 1
                 at += 1
     return at, found
-
-
-@njit
-def cell_of(card: int) -> int:
-    """The cell of a card."""
-    return np.int64(cell_of_mix(mix(np.uint64(card))))  # type: ignore[return-value]
 
 
 def empty_memory() -> Memory:

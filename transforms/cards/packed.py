@@ -39,7 +39,7 @@ from transforms.cards.fields import (
     SCORED,
     TIME,
 )  # fmt: skip
-from transforms.cards.jit import Bytes, Longs, njit, whole
+from transforms.cards.jit import Bytes, Longs, njit, part, whole
 
 WORDS: Final = 4
 MAX_RULE: Final = 2**12 - 1
@@ -53,43 +53,43 @@ _PLACES: Final = ((0, 3), (3, 2), (5, 3), (8, 4), (12, 5), (17, MAX_CODE))
 """Where country, response, currency, merchant, city and code stand in a text row."""
 
 
-@njit
+@part
 def word0(time: int, digits: int) -> int:
     """Word 0 of a transaction without a verdict."""
     return time | digits << 44
 
 
-@njit
+@part
 def word1(amount: int, digits: int, code: int, characters: int) -> int:
     """Word 1."""
     return amount | digits << 31 | code << 35 | (characters - 5) << 62
 
 
-@njit
+@part
 def word3(country: int, response: int, currency: int, merchant: int, city: int) -> int:
     """Word 3 of an item whose fields are all digits."""
     return city | merchant << 17 | country << 31 | currency << 41 | response << 51
 
 
-@njit
+@part
 def with_verdict(first: int, rule: int, flags: int) -> int:
     """Word 0 with the rule that decided and FRAUD, FUTURE and LOADED of `flags`."""
     return first | rule << 48 | (flags & FRAUD) << 60 | (flags & (FUTURE | LOADED)) << 59
 
 
-@njit
+@part
 def rule_of(first: int) -> int:
     """The rule that decided, from word 0."""
     return first >> 48 & 0xFFF
 
 
-@njit
+@part
 def flags_of(first: int) -> int:
     """FRAUD, FUTURE and LOADED from word 0."""
     return (first >> 60 & FRAUD) | (first >> 59 & (FUTURE | LOADED))
 
 
-@njit
+@part
 def _text_at(row: Bytes, at: int, width: int) -> int:
     """`fields.text_value` of part of a text row."""
     number = 0
@@ -104,7 +104,7 @@ def _text_at(row: Bytes, at: int, width: int) -> int:
     return number if digits else -raw
 
 
-@njit
+@part
 def unpack(item: Longs, texts: Bytes, columns: Longs, at: int) -> None:
     """Write one item (int64[4]) into column `at` of `columns` (int64[FIELDS, n]), all rows but CARD."""
     first, second, third, fourth = item[0], item[1], item[2], item[3]
@@ -140,12 +140,16 @@ def unpack(item: Longs, texts: Bytes, columns: Longs, at: int) -> None:
 
 def unpack_all(items: npt.NDArray[np.uint64], texts: Bytes, card: int = 0) -> Longs:
     """Columns int64[FIELDS, n] of packed items uint64[n, 4], as rules see them."""
-    words = np.ascontiguousarray(items).view(np.int64)
-    columns = np.zeros((FIELDS, len(words)), np.int64)
+    columns = np.zeros((FIELDS, len(items)), np.int64)
     columns[CARD] = card
-    for at in range(len(words)):
-        unpack(words[at], texts, columns, at)
+    _unpack_into(items.astype(np.int64), texts, columns)
     return columns
+
+
+@njit
+def _unpack_into(items: Longs, texts: Bytes, columns: Longs) -> None:
+    for at in range(len(items)):
+        unpack(items[at], texts, columns, at)
 
 
 def pack(

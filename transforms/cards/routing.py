@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from transforms.cards.jit import njit
+from transforms.cards.jit import part
 
 CARD_CELLS: Final = 63
 """Cells 1 to 63 hold cards."""
@@ -26,7 +26,7 @@ _CELLS = np.uint64(CARD_CELLS)
 _ONE = np.uint64(1)
 
 
-@njit
+@part
 def mix(card: np.uint64) -> np.uint64:
     """splitmix64 of one card number (compiled; `mixed` is the same for arrays)."""
     z = card + _STEP
@@ -35,13 +35,13 @@ def mix(card: np.uint64) -> np.uint64:
     return z ^ (z >> _31)
 
 
-@njit
+@part
 def partition_of_mix(mixed: np.uint64, partitions: np.uint64) -> np.uint64:
     """The partition of a card whose mix this is."""
     return (mixed >> _32) % partitions
 
 
-@njit
+@part
 def cell_of_mix(mixed: np.uint64) -> np.uint64:
     """The cell, 1 to 63, of a card whose mix this is."""
     return (mixed & _LOW) % _CELLS + _ONE

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from transforms.cards.fields import DUPLICATE, FUTURE
-from transforms.cards.jit import Bytes, Longs, njit
+from transforms.cards.jit import Bytes, Longs, copy_bytes, part
 
 _OWN: Final = 9
 _FIELDS: Final = _OWN + 7
@@ -101,7 +101,7 @@ def make_labels(sets: Sequence[tuple[str, Sequence[tuple[str, int]]]]) -> Labels
     return Labels(np.array(starts, np.int64), rows.copy(), np.array([len(text) for text in texts], np.int64))
 
 
-@njit
+@part
 def write_number(out: Bytes, at: int, number: int) -> int:
     """Write a non-negative number in decimal; returns where it ends."""
     size = 1
@@ -115,13 +115,13 @@ def write_number(out: Bytes, at: int, number: int) -> int:
     return at + size
 
 
-@njit
+@part
 def write_line(
     out: Bytes, at: int, text: Bytes, labels: Labels, number: int, rule: int, scored: int, flags: int
 ) -> int:
     """Write a line and its newline at `at`; `number` is that of the rule set. Returns where it ends."""
     size = len(text)
-    out[at : at + size] = text
+    copy_bytes(out, at, text, size)
     at += size
     out[at] = 44
     at = write_number(out, at + 1, scored)
@@ -131,7 +131,7 @@ def write_line(
     label = labels.starts[number] + rule
     if label < labels.starts[number + 1]:
         size = labels.sizes[label]
-        out[at : at + size] = labels.rows[label, :size]
+        copy_bytes(out, at, labels.rows[label], size)
         at += size
     else:
         out[at] = 44

@@ -1,10 +1,10 @@
 """Cell 0 of a card shard: what is not a card, and where in the log each cell of cards stands.
 
-Cells are written one by one, so the snapshot is not of one offset. A cell that changed since it was written stands, in
-effect, at its first change: nothing between its writing and that touched it. One that did not change stands where cell
-0 does, which is written with every part. A restore reads the log from the lowest of these offsets on, applies to each
-cell only what it does not hold yet, and decides by the rules as they were at that lowest offset: control records from there
-on come again from the log.
+Cells are written one by one, so the snapshot is not of one offset. A cell that changed since it was written stands,
+in effect, at its first change: nothing between its writing and that touched it. One that did not change stands where
+cell 0 does, which is written with every part. A restore reads the log from the lowest of these offsets on, applies to
+each cell only what it does not hold yet, and decides by the rules as they were at that lowest offset: control records
+from there on come again from the log.
 
 A cell that was never written starts from the loaded history, so cell 0 names it by its digest.
 """

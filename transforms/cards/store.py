@@ -17,7 +17,7 @@ from transforms.cards.base import TEXT, CardHistory
 from transforms.cards.fields import HISTORY
 from transforms.cards.jit import Bytes, Longs
 from transforms.cards.packed import WORDS, text_of
-from transforms.cards.routing import cells_of, mixed
+from transforms.cards.routing import cells_of
 from transforms.core import SnapshotError
 
 _MAGIC: Final = b"FLCC"
@@ -118,18 +118,17 @@ class CardStore:
             return
         if counts.min() < 1 or counts.max() > HISTORY or (cells_of(cards) != cell).any():
             raise SnapshotError(f"{source}, cell {cell}: counts or cards that cannot be in it; it is damaged")
-        words = np.ascontiguousarray(items).view(np.int64)
+        words = items.astype(np.int64)
         self.reserve_rows(len(texts))
         entries = len(self._tables[cell])
         while (self.memory.cards[cell] + len(cards)) * 4 > entries * 3:
             entries *= 2
         if entries > len(self._tables[cell]):
             self._enlarge_table(cell, entries)
+        counts, texts = counts.copy(), texts.copy()
         done = 0
         while done < len(cards):
-            done, missing = m.restore(
-                self.memory, cell, done, cards.view(np.int64), counts, starts, words, np.ascontiguousarray(texts)
-            )
+            done, missing = m.restore(self.memory, cell, done, cards.astype(np.int64), counts, starts, words, texts)
             if missing != m.DONE:
                 self.grow(missing, cell)
 
@@ -160,8 +159,7 @@ class CardStore:
     def items(self, card: int) -> Item:
         """The packed items of a card, uint64[n, 4], oldest arrival first; text rows are those of `memory`."""
         cell = int(cells_of(np.array([card], np.uint64))[0])
-        tag = m.tag_of(mixed(np.array([card], np.uint64))[0])
-        slot, _ = m.find(self.memory, cell, card, tag)
+        slot = m.slot_of(self.memory, cell, card)
         if slot < 0:
             return np.zeros((0, WORDS), np.uint64)
         words = self._slabs[slot // m.SLAB].reshape(-1, m.SLOT)[slot % m.SLAB].copy()

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from transforms.cards.base import TEXT
 from transforms.cards.fields import FUTURE, LOADED, MAX_AMOUNT, MAX_TIME_DIGITS, PACKET
-from transforms.cards.jit import Bytes, Longs, njit, whole
+from transforms.cards.jit import Bytes, Longs, njit, part, whole
 from transforms.cards.packed import LOADED_BIT, WORDS, word0, word1, word3
 
 OK: Final = 0
@@ -33,7 +33,7 @@ _COMMA: Final = 44
 _TEXT_BIT: Final = -(1 << 63)
 
 
-@njit
+@part
 def _number(buffer: Bytes, at: int, width: int) -> int:
     """The number of `width` digits at `at`; -1 if another character is among them."""
     value = 0
@@ -45,7 +45,7 @@ def _number(buffer: Bytes, at: int, width: int) -> int:
     return value
 
 
-@njit
+@part
 def _digits(buffer: Bytes, at: int, most: int) -> tuple[int, int]:
     """Number and count of the digits before the comma; count -1 if there are none, too many, or others."""
     value = 0
@@ -59,7 +59,7 @@ def _digits(buffer: Bytes, at: int, most: int) -> tuple[int, int]:
     return 0, -1
 
 
-@njit
+@part
 def _plain(buffer: Bytes, at: int, width: int) -> bool:
     """Whether these are printable ASCII characters other than a comma."""
     plain = True
@@ -69,7 +69,7 @@ def _plain(buffer: Bytes, at: int, width: int) -> bool:
     return plain
 
 
-@njit
+@part
 def _code(buffer: Bytes, at: int, end: int) -> tuple[int, int]:
     """Number (-1: not digits) and characters (0: not a code) of the code at `at`, NUL padded to `end`."""
     last = at
@@ -84,7 +84,7 @@ def _code(buffer: Bytes, at: int, end: int) -> tuple[int, int]:
     return _number(buffer, at, size), size
 
 
-@njit
+@part
 def parse_packet(buffer: Bytes, at: int, item: Longs) -> tuple[int, int, int]:
     """Parse the packet at `at`, PACKET bytes long, into `item` (int64[4], no verdict): status, card, characters.
 
@@ -128,7 +128,7 @@ def parse_packet(buffer: Bytes, at: int, item: Longs) -> tuple[int, int, int]:
     return OK, card, rest + 15 + size - at
 
 
-@njit
+@part
 def copy_text(buffer: Bytes, at: int, item: Longs, row: Bytes) -> None:
     """Copy the text fields of the parsed packet at `at` into a text row uint8[TEXT]."""
     place = at + 16 + (item[0] >> 44 & 15)
@@ -200,7 +200,8 @@ def parse(packets: bytes | Bytes, *, loaded: bool = False) -> Packets:
 
     Raises ValueError if the bytes are not whole packets.
     """
-    buffer = np.frombuffer(packets, np.uint8) if isinstance(packets, bytes) else packets.reshape(-1)
+    # Kernels are compiled for arrays that may be written to.
+    buffer = np.frombuffer(bytearray(packets), np.uint8)
     count, rest = divmod(len(buffer), PACKET)
     if rest:
         raise ValueError(f"{len(buffer)} bytes are not whole packets of {PACKET}")
