@@ -214,7 +214,7 @@ def _tell(manifest: Manifest, folder: Folder, began: float, what: str, as_json: 
     seconds = time.monotonic() - began
     told = {
         "what": what, "folder": folder.where, "cards": manifest.cards, "transactions": manifest.items,
-        "files": len(manifest.files), "bytes": manifest.bytes, "rejected": manifest.rejected,
+        "files": len(manifest.files), "bytes": manifest.size, "rejected": manifest.rejected,
         "partitions": manifest.partitions, "digest": manifest.digest, "seconds": round(seconds, 2),
     }  # fmt: skip
     if as_json:
@@ -222,7 +222,7 @@ def _tell(manifest: Manifest, folder: Folder, began: float, what: str, as_json: 
         return
     console.print(
         f"{what} in {seconds:.1f} s: {manifest.cards:,} cards, {manifest.items:,} transactions, {len(manifest.files)} "
-        f"files, {manifest.bytes / 1e6:,.0f} MB for {manifest.partitions} partitions in {folder.where}",
+        f"files, {manifest.size / 1e6:,.0f} MB for {manifest.partitions} partitions in {folder.where}",
         soft_wrap=True,
     )
     if manifest.rejected:

@@ -41,7 +41,7 @@ class Folder:
         try:
             if self.is_local:
                 return Path(self.path(name)).stat().st_size
-            files = FileSystems.match([self.path(name)])[0].metadata_list
+            files = FileSystems.match([self.path(name)])[0].metadata_list  # type: ignore[no-untyped-call]
         except FileNotFoundError:
             return None
         except (OSError, ValueError, BeamIOError) as error:
@@ -83,7 +83,7 @@ class Folder:
             if self.is_local:
                 Path(self.path(name)).unlink(missing_ok=True)
             else:
-                FileSystems.delete([self.path(name)])
+                FileSystems.delete([self.path(name)])  # type: ignore[no-untyped-call]
         except (OSError, ValueError, BeamIOError) as error:
             raise self._unreachable(error) from error
 

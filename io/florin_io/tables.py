@@ -22,7 +22,7 @@ class TableError(ValueError):
 def match(pattern: str) -> list[tuple[str, int]]:
     """Paths and sizes of the files that a path or pattern (*, ?) names, in order. Raises FileNotFoundError."""
     try:
-        found = FileSystems.match([pattern])[0].metadata_list
+        found = FileSystems.match([pattern])[0].metadata_list  # type: ignore[no-untyped-call]
     except (OSError, ValueError, BeamIOError) as error:
         raise FileNotFoundError(f"{pattern}: {error}") from error
     if not found:

@@ -143,6 +143,6 @@ def _aligned(items: npt.NDArray[np.uint64], counts: npt.NDArray[np.int64]) -> np
 def _renumber(items: npt.NDArray[np.uint64], texts: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Text rows in the order of the items that point to them; the items are changed to point there."""
     lettered = np.flatnonzero(items[:, 0] >> _TEXT_BIT)
-    rows = texts[items[lettered, 3].astype(np.int64)]
+    rows: npt.NDArray[np.uint8] = texts[items[lettered, 3].astype(np.int64)]
     items[lettered, 3] = np.arange(len(lettered), dtype=np.uint64)
     return rows

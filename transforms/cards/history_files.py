@@ -97,8 +97,8 @@ class Manifest:
         return sum(entry.items for entry in self.files)
 
     @property
-    def bytes(self) -> int:
-        """Size of all files."""
+    def size(self) -> int:
+        """Bytes of all files."""
         return sum(entry.bytes for entry in self.files)
 
     @property
@@ -109,7 +109,7 @@ class Manifest:
 
     def to_json(self) -> bytes:
         """The manifest as it is written."""
-        totals = {"cards": self.cards, "items": self.items, "bytes": self.bytes, "digest": self.digest}
+        totals = {"cards": self.cards, "items": self.items, "bytes": self.size, "digest": self.digest}
         told = {"format": FORMAT, "version": VERSION, **totals, **asdict(self)}
         return json.dumps(told, indent=1).encode() + b"\n"
 

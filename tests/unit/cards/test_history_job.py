@@ -192,6 +192,6 @@ def test_it_runs_in_worker_processes(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_the_sizes_in_the_manifest_add_up(tmp_path: Path) -> None:
     load(tmp_path, *SIMULATED)
     manifest = read_manifest(Folder(str(tmp_path)))
-    assert manifest.bytes == sum(path.stat().st_size for path in tmp_path.rglob("*.arrow"))
+    assert manifest.size == sum(path.stat().st_size for path in tmp_path.rglob("*.arrow"))
     assert manifest.items == sum(len(some) for some in texts(tmp_path, 2).values())
     assert np.all([entry.cards > 0 for entry in manifest.files])
