@@ -107,7 +107,7 @@ def drive(kafka: str, prefix: str, partitions: int, seconds: float, in_flight: i
     at = b"2026-01-01T00:00:00.000Z"
     prepare, fulfil = pair.prepare(number, entry, b"10", at, at), pair.answer("commit", number, entry, at)
     sent = seen = seen_before = 0
-    warm = time.monotonic() + seconds / 6
+    warm = time.monotonic() + seconds / 4
     counting = False
     began = warm
     try:

@@ -39,6 +39,10 @@ from transforms.transfers.topics import Topics
 
 PARTITIONS = 4
 HAPPY = {"committed": 1.0}
+ROUNDS = 3
+"""Of throughput; the round with the middle ratio is reported, and all are in the JSON."""
+WARM_S = 20.0
+"""Before latency is measured, the JVMs of Kafka and Flink compile what they run; cold they add some 100 ms."""
 ABOUT = {
     "transfers_per_s": "complete transfers/s over 8 DFSPs",
     "hot_pair_per_s": "complete transfers/s between two DFSPs",
@@ -95,6 +99,27 @@ def throughput(stack: BenchStack, plan: Plan, **settings: Any) -> tuple[float, d
     return report.per_s, {name: (used - before[name]) / report.completed for name, used in stack.cpu_s().items()}
 
 
+def beside_noop(stack: BenchStack, plan: Plan, say: Console) -> dict[str, Any]:
+    """Throughput of the transfer job and of the no-op job in turns: what else the machine does changes both alike."""
+    stack.run("bench.noop", "--detach", "--topic_prefix=noop-")
+    kafka, rounds = stack.addresses()["kafka"], []
+    for number in range(1, ROUNDS + 1):
+        say.print(f"throughput over 8 DFSPs, then of the no-op job, round {number} of {ROUNDS} ...")
+        rate, by_process = throughput(stack, plan)
+        rounds.append((rate, noop.drive(kafka, "noop-", PARTITIONS, plan.throughput_s, plan.in_flight), by_process))
+    stack.run("flink", "savepoint", "noop-noop")
+    rounds.sort(key=lambda one: one[0] / one[1])
+    rate, noop_rate, by_process = rounds[ROUNDS // 2]
+    return {
+        "transfers_per_s": rate,
+        "noop_per_s": noop_rate,
+        "ratio_to_noop": rate / noop_rate,
+        "rounds": [{"transfers_per_s": rate, "noop_per_s": noop_rate} for rate, noop_rate, _ in rounds],
+        "cpu_s_per_transfer": sum(by_process.values()),
+        "cpu_s_per_transfer_by_process": by_process,
+    }
+
+
 def recovery(stack: BenchStack, plan: Plan) -> float:
     """Seconds without any output after kill -9 of a TaskManager at 1,000/s; every outcome must still be right."""
 
@@ -127,31 +152,22 @@ def read_model_rate(stack: BenchStack, plan: Plan) -> tuple[float, float]:
 def measure(plan: Plan, say: Console) -> dict[str, Any]:
     """All figures, in the order in which they disturb each other least."""
     figures: dict[str, Any] = {}
-    with bench_stack(taskmanagers=3) as stack:
-        kafka = stack.addresses()["kafka"]
-        say.print("no-op job ...")
-        stack.run("bench.noop", "--detach", "--topic_prefix=noop-")
-        figures["noop_per_s"] = noop.drive(kafka, "noop-", PARTITIONS, plan.throughput_s, plan.in_flight)
-        stack.run("flink", "savepoint", "noop-noop")
+    with bench_stack(taskmanagers=5) as stack:
         say.print("transfer job: latency at 1,000/s ...")
         stack.run("jobs.transfer", "--detach")
         stack.run("jobs.hub", "setup")
-        checked(Config(rate=500, duration_s=5, mix=HAPPY, warmup_s=0))
+        checked(Config(rate=1000, duration_s=WARM_S, mix=HAPPY, warmup_s=0))
         report = checked(Config(rate=1000, duration_s=plan.latency_s, mix=dict(EVERYDAY)))
         figures["p50_ms_at_1000"], figures["p99_ms_at_1000"] = report.reserved["p50_ms"], report.reserved["p99_ms"]
         figures["committed_p50_ms_at_1000"] = report.committed["p50_ms"]
         figures["committed_p99_ms_at_1000"] = report.committed["p99_ms"]
-        say.print("throughput over 8 DFSPs ...")
-        figures["transfers_per_s"], by_process = throughput(stack, plan)
-        figures["cpu_s_per_transfer"] = sum(by_process.values())
-        figures["cpu_s_per_transfer_by_process"] = by_process
+        figures |= beside_noop(stack, plan, say)
         say.print("throughput between two DFSPs ...")
         figures["hot_pair_per_s"], _ = throughput(stack, plan, dfsps=("dfsp1", "dfsp2"))
         say.print("recovery after kill -9 ...")
         figures["recovery_s"] = recovery(stack, plan)
         say.print("throughput with the read model on ...")
         figures["with_read_model_per_s"], figures["read_model_events_per_s"] = read_model_rate(stack, plan)
-    figures["ratio_to_noop"] = figures["transfers_per_s"] / figures["noop_per_s"]
     figures["machine"] = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     return figures
 
@@ -176,7 +192,7 @@ def show(figures: dict[str, Any], console: Console) -> None:
 @click.option(
     "--seconds", default=30.0, show_default=True, help="Length of each throughput run; the others follow from it."
 )
-@click.option("--in-flight", default=4000, show_default=True, help="Transfers at once in the throughput runs.")
+@click.option("--in-flight", default=8000, show_default=True, help="Transfers at once in the throughput runs.")
 def main(json_to: str | None, seconds: float, in_flight: int) -> None:
     """Measure and report."""
     logging.basicConfig(level=logging.ERROR)

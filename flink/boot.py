@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
+import gc
 import os
 import select
 import shutil
@@ -120,6 +121,9 @@ def work(folder: str, arguments: list[str]) -> None:
         RUNNER_CAPABILITIES=" ".join(info.runner_capabilities),
     )
     worker: Any = sdk_worker_main
+    # What is imported stays; what a core keeps is not cyclic. The default would go through all of it again and again.
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
     worker.main([sys.argv[0]])
 
 

@@ -16,7 +16,7 @@ LEASE_S = 10.0
 """How long a shard goes on without a sign of life from Beam."""
 WAIT_S = 0.05
 """Longest wait for records; ticks and the end of a pause are looked for after it."""
-CYCLE_S = 0.015
+CYCLE_S = 0.03
 """Shortest time between the starts of two batches: at low rates it gathers records, so that Kafka, which pays for each
 transaction, has fewer of them; at high rates a batch takes longer anyway."""
 CLOSE_S = 5.0

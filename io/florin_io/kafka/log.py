@@ -38,7 +38,7 @@ def reader_config(bootstrap: str, group: str, **settings: Any) -> dict[str, Any]
         "enable.auto.offset.store": False,
         "isolation.level": "read_committed",
         "auto.offset.reset": "error",
-        "fetch.wait.max.ms": 20,
+        "fetch.wait.max.ms": 10,
         "fetch.error.backoff.ms": 50,
         "queued.min.messages": 20_000,
         "queued.max.messages.kbytes": 32_768,
