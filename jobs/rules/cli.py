@@ -158,7 +158,8 @@ def _report_cases(ruleset: RuleSet, outcomes: list[Outcome], as_json: bool) -> N
     if as_json:
         click.echo(json.dumps({
             "ruleset": ruleset.name, "version": ruleset.version, "cases": len(counted),
-            "agree": len(counted) - len(wrong), "excepted": len(apart), "excepted_agree": sum(outcome.agrees for outcome in apart),
+            "agree": len(counted) - len(wrong), "excepted": len(apart),
+            "excepted_agree": sum(outcome.agrees for outcome in apart),
             "differ": [{"id": one.case.id, "group": one.case.group, "expected": one.case.rule, "found": one.rule}
                        for one in wrong],
         }))  # fmt: skip

@@ -61,7 +61,7 @@ class Log:
             letters.close()
 
     def book(self, text: str) -> tuple[RuleBook, int]:
-        """The sets loaded now by the commands in partition 0, for a job begun with the set `text`; and commands refused.
+        """The sets that partition 0 says are loaded, for a job begun with the set `text`; and how many commands failed.
 
         Raises KafkaUnreachable, TopicsMissing, KafkaException.
         """

@@ -308,6 +308,6 @@ def _yaml_hint(text: str, at: int) -> str:
         return "; YAML is indented with spaces, not tabs"
     if re.search(r"when:\s*\[.*\bin\s*\[", line):
         return "; a condition with a list of values needs a line of its own, after a dash"
-    if re.search(r'-\s+["\'].*["\']\s*\S', line):
+    if re.search(r'(?:-|when:)\s+["\'].*["\']\s*\S', line):
         return "; a condition must not start with a quote: put the field first"
     return ""
