@@ -49,6 +49,8 @@ class CardsCore(ShardCore):
     NAME: ClassVar[str] = "cards"
     VERSION: ClassVar[int] = 1
     CELLS: ClassVar[int] = m.CELLS
+    BATCH_RECORDS: ClassVar[int] = 10_000
+    SNAPSHOT_AGE_S: ClassVar[float] = 1.0
 
     def __init__(
         self,
@@ -104,8 +106,8 @@ class CardsCore(ShardCore):
         records = k.Records(
             buffer=np.frombuffer(bytearray().join(batch.values), np.uint8),
             starts=np.cumsum(lengths) - lengths,
-            offsets=np.array(batch.offsets, np.int64),
-            times=np.array(batch.times, np.int64),
+            offsets=np.fromiter(batch.offsets, np.int64, count),
+            times=np.fromiter(batch.times, np.int64, count),
             statuses=np.zeros(count, np.uint8),
             cards=np.zeros(count, np.int64),
             items=np.zeros((count, WORDS), np.int64),
@@ -173,6 +175,10 @@ class CardsCore(ShardCore):
             size += len(cells[-1][1])
             dirty[cell] = k.NEVER
         return [(0, self._main()), *cells]
+
+    def unsaved(self) -> bool:
+        """Whether cards changed that the last dump left out."""
+        return bool((self._cells.dirty != k.NEVER).any())
 
     def _main(self) -> bytes:
         # A cell stands at its first change; without one where this shard does, or, within a replay, where it stood

@@ -13,7 +13,9 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 import numpy.typing as npt
+from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 
@@ -21,6 +23,7 @@ from numba.np.arrayobj import make_array, populate_array
 _numba_njit: Any = numba.njit
 _make_array: Any = make_array
 _populate_array: Any = populate_array
+_insert_function: Any = cgutils.get_or_insert_function
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -84,3 +87,20 @@ def _longs_at(context: Any, address: Any, count: Any) -> Any:
 
 longs_at = cast(Callable[[int, int], Longs], _longs_at)
 """The int64 from an address on, so many of them, as an array. The owner of the memory keeps it alive."""
+
+
+@intrinsic
+def _prefetch(context: Any, address: Any) -> Any:
+    def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = builder.inttoptr(arguments[0], cgutils.voidptr_t)
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
+        function = _insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [pointer, number(0), number(3), number(1)])
+        return target.get_dummy_value()
+
+    return types.void(types.int64), generate
+
+
+prefetch = cast(Callable[[int], None], _prefetch)
+"""Have the processor fetch the cache line at an address, which need not be one of ours."""

@@ -21,7 +21,7 @@ from transforms.cards.fields import (
     MERCHANT,
     SCORED,
 )
-from transforms.cards.jit import Bytes, Longs, copy_bytes, longs_at, njit, part, whole
+from transforms.cards.jit import Bytes, Longs, copy_bytes, longs_at, njit, part, prefetch, whole
 from transforms.cards.memory import Memory
 from transforms.cards.packed import TIME_MASK, WORDS, unpack
 from transforms.cards.routing import cell_of_mix, mix, partition_of_mix
@@ -33,6 +33,8 @@ from transforms.cards.wire import ELSEWHERE, OK, copy_text
 SKIPPED: Final = 255
 """Status of a record whose card's cell holds it already (a replay)."""
 NEVER: Final = 2**63 - 1
+AHEAD: Final = 4
+"""How many records ahead histories are fetched from memory."""
 
 TRANSACTIONS, FRAUDS, DUPLICATES, FUTURES, DEAD, COUNTS = range(6)
 """Places in `Rules.tally`; COUNTS is its length."""
@@ -135,6 +137,11 @@ def _copy_of(words: Longs, item: Longs, texts: Bytes, new: Bytes, columns: Longs
     """The word at which the oldest item of the slot of the same time, amount and merchant begins; -1 if none."""
     count, oldest = words[1] & 0xFF, words[1] >> 8
     time, amount = item[0] & TIME_MASK, item[1] & p.AMOUNT_MASK
+    alike = 0
+    for at in range(m.ITEMS, m.ITEMS + count * WORDS, WORDS):
+        alike += words[at] & TIME_MASK == time and words[at + 1] & p.AMOUNT_MASK == amount
+    if alike == 0:
+        return -1
     for k in range(count):
         at = m.ITEMS + (oldest + k) % HISTORY * WORDS
         if words[at] & TIME_MASK == time and words[at + 1] & p.AMOUNT_MASK == amount:
@@ -151,9 +158,13 @@ def _see(words: Longs, texts: Bytes, columns: Longs) -> int:
     count, oldest = words[1] & 0xFF, words[1] >> 8
     # With a full history, the oldest makes room for the incoming one before the rules look.
     first = 1 if count == HISTORY else 0
-    for k in range(first, count):
-        at = m.ITEMS + (oldest + k) % HISTORY * WORDS
-        unpack(words[at : at + WORDS], texts, columns, k - first)
+    place = oldest + first
+    for k in range(count - first):
+        if place == HISTORY:
+            place = 0
+        at = m.ITEMS + place * WORDS
+        unpack(words[at : at + WORDS], texts, columns, k)
+        place += 1
     return count - first  # type: ignore[no-any-return]
 
 
@@ -189,6 +200,11 @@ def score(
     end = 0
     seen = 0
     for i in range(first, stop):
+        if i + AHEAD < stop:
+            # Histories lie anywhere in memory; those of the next records are on their way while this one is decided.
+            ahead = m.slot_at(memory, records.slots[i + AHEAD])
+            for line in range(0, m.SLOT * 8, 64):
+                prefetch(ahead + line)
         seen = 0
         if records.statuses[i] != OK:
             if records.statuses[i] != SKIPPED:

@@ -116,6 +116,21 @@ def write_number(out: Bytes, at: int, number: int) -> int:
 
 
 @part
+def write_time(out: Bytes, at: int, time: int) -> int:
+    """Write a time in ms, which most often has 13 digits; returns where it ends."""
+    if time < 1_000_000_000_000 or time >= 10_000_000_000_000:
+        return write_number(out, at, time)
+    seconds, ms = time // 1000, time % 1000
+    for i in range(at + 9, at - 1, -1):
+        out[i] = 48 + seconds % 10
+        seconds //= 10
+    out[at + 10] = 48 + ms // 100
+    out[at + 11] = 48 + ms // 10 % 10
+    out[at + 12] = 48 + ms % 10
+    return at + 13
+
+
+@part
 def write_line(
     out: Bytes, at: int, text: Bytes, labels: Labels, number: int, rule: int, scored: int, flags: int
 ) -> int:
@@ -124,7 +139,7 @@ def write_line(
     copy_bytes(out, at, text, size)
     at += size
     out[at] = 44
-    at = write_number(out, at + 1, scored)
+    at = write_time(out, at + 1, scored)
     out[at] = 44
     out[at + 1] = 48 + (flags & 1)
     at += 2

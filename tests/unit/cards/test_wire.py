@@ -68,7 +68,7 @@ def test_an_item_is_32_bytes_with_its_verdict() -> None:
 
 
 def test_columns_pack_to_what_packets_parse_to() -> None:
-    parsed = wire.parse(wire.packet(GOOD) + wire.packet(GOOD.replace(b"12345", b"01234567")), loaded=True)
+    parsed = wire.parse(wire.packet(GOOD) + wire.packet(GOOD[:-5] + b"01234567"), loaded=True)
     column = {name: np.array([value, value]) for name, value in (
         ("time", 1_600_000_000_000), ("country", 1), ("response", 0), ("amount", 1250), ("currency", 978),
         ("merchant", 22), ("city", 42),
@@ -99,8 +99,8 @@ def test_a_value_too_large_for_its_field_is_not_packed() -> None:
         (wire.packet(GOOD.replace(b",001,", b",0\x011,")), wire.BAD_FIELD),
         (wire.packet(GOOD.replace(b"0022", b"002\xe9")), wire.BAD_FIELD),
         (wire.packet(GOOD.replace(b",0022,", b",022,")), wire.BAD_FIELD),
-        (wire.packet(GOOD.replace(b"12345", b"1234")), wire.BAD_CODE),
-        (wire.packet(GOOD.replace(b"12345", b"123456789")), wire.BAD_CODE),
+        (wire.packet(GOOD[:-1]), wire.BAD_CODE),
+        (wire.packet(GOOD + b"6789"), wire.BAD_CODE),
         (wire.packet(GOOD + b"\0x"), wire.BAD_CODE),
         (wire.packet(GOOD + b"\0\n"), wire.BAD_CODE),
         (b"," * 99 + b"\n", wire.BAD_CARD),
