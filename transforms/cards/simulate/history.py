@@ -16,7 +16,7 @@ from transforms.cards.simulate.rows import Floats, Ints
 from transforms.cards.simulate.world import DAY_MS, HOUR_MS, clock
 
 _NEW = 0.05
-_OWL_NIGHTS = 0.25
+_OWL_NIGHTS = 0.14
 _SLEPT_DAYS = (60.0, 240.0)
 _STEP = 0xD1342543DE82EF95
 
