@@ -86,7 +86,7 @@ def install(monkeypatch: pytest.MonkeyPatch, flags: Any = lambda text: False, lo
 
 def config(**changes: Any) -> CardsConfig:
     sending = {"people": PEOPLE, "mix": MIX, "rate": 0, "duration_s": None, "count": 20_000}
-    return CardsConfig(**{**sending, "warmup_s": 0, "grace_s": 0.3, **changes})
+    return CardsConfig(**{**sending, "warmup_s": 0, "grace_s": 10, **changes})
 
 
 def test_what_is_sent_is_the_simulation_by_card(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +148,7 @@ def test_rules_that_flag_everything_have_the_precision_of_the_share(monkeypatch:
 
 def test_verdicts_that_do_not_come_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, lose=7)
-    report = run(config(watch=True))
+    report = run(config(watch=True, grace_s=1.5))
     assert report.watched is not None
     assert report.watched["missing"] == 7
     assert not report.ok
@@ -156,13 +156,13 @@ def test_verdicts_that_do_not_come_are_missing(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_job_that_does_not_run_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, lose=10**9)
-    report = run(config(watch=True, count=100))
+    report = run(config(watch=True, count=100, grace_s=0.3))
     assert any("does the job run" in hint for hint in report.hints)
 
 
 def test_no_more_is_in_flight_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     memory = install(monkeypatch, lose=10**9)
-    run(config(watch=True, count=None, duration_s=0.3, in_flight=500))
+    run(config(watch=True, count=None, duration_s=0.3, in_flight=500, grace_s=0.3))
     assert len(memory.sent) == 500
 
 
