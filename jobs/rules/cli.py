@@ -206,7 +206,7 @@ def _report_log(ruleset: RuleSet, log: Log, last: int, as_json: bool) -> None:
 def list_sets(first: str, log: Log, as_json: bool) -> None:
     """The sets that are loaded, by the commands in the log, and which one decides."""
     book, refused = log.book(read_set(first).text)
-    rows = []
+    rows = list[dict[str, Any]]()
     for key, kept in book.sets.items():
         state = "active" if key == book.active else "shadow" if key == book.shadow else "loaded"
         rows.append({"name": key[0], "version": key[1], "state": state, "rules": len(kept.rules.rules),

@@ -18,6 +18,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 def bare(function: _F) -> _F:
     """numba.njit for a function that allocates nothing, keeping the function's type."""
-    compiled: Any = numba.njit(cache=True, nogil=True, _nrt=False)(function)
+    njit: Any = numba.njit
+    compiled = njit(cache=True, nogil=True, _nrt=False)(function)
     compiled._cache._cache_file._source_stamp = jit._STAMP
     return cast(_F, compiled)

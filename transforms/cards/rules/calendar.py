@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -61,8 +62,8 @@ def _epoch_ms(at: datetime) -> int:
 
 
 @bare
-def local_ms(starts: NDArray[np.int64], offsets: NDArray[np.int64], time: int) -> int:
-    """A timestamp moved by the zone's offset at that time."""
+def local_ms(starts: NDArray[np.int64], offsets: NDArray[np.int64], time: int) -> Any:
+    """A timestamp (int64) moved by the zone's offset at that time."""
     low, high = 0, starts.size
     while high - low > 1:
         middle = (low + high) // 2

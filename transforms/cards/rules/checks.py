@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeGuard
 
 from transforms.cards.fields import text_value
 from transforms.cards.rules.lexer import MAX_NUMBER, Source, Token
@@ -138,7 +138,7 @@ class Checker:
             return self._number(left, place.left), self._number(right, place.right)
         for part, other, at in ((left, right, place.right), (right, left, place.left)):
             if width_of(part) is not None and not is_text(other):
-                example = f' as in "{int(other.value):0{width_of(part)}}"' if _is_whole(other) else ""
+                example = f' as in "{other.value:0{width_of(part)}}"' if _is_whole(other) else ""
                 raise self._error(
                     at, f"{field_of(part)} is a text, {other.text} is not: write texts in double quotes{example}"
                 )
@@ -232,5 +232,5 @@ class Checker:
             raise self._error(at, f"{field} is a text: {name.text} needs a number")
 
 
-def _is_whole(part: Part) -> bool:
+def _is_whole(part: Part) -> TypeGuard[Constant]:
     return isinstance(part, Constant) and isinstance(part.value, int) and part.value >= 0

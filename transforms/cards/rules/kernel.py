@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,7 +22,7 @@ Row = NDArray[np.int64]
 
 
 @bare
-def _derive(program: Program, field: int, time: int, flags: int) -> int:
+def _derive(program: Program, field: int, time: int, flags: int) -> Any:
     """A worked-out field of the item with this timestamp and these flags."""
     if field == p.FRAUD_FLAG:
         return np.int64(flags & FRAUD != 0)
@@ -39,7 +41,7 @@ def _derive(program: Program, field: int, time: int, flags: int) -> int:
 
 
 @bare
-def _field(program: Program, items: Items, field: int, place: int) -> int:
+def _field(program: Program, items: Items, field: int, place: int) -> Any:
     """A field of the item at a place."""
     if field < FIELDS:
         return items[field, place]
@@ -65,18 +67,20 @@ def _fill(program: Program, items: Items, n: int, field: int, divisor: int) -> i
 
 
 @bare
-def _passing(kind: int, row: Row, n: int, value: int) -> np.uint64:
-    """The items of which the field in `row` passes a test against a whole number, before a negation."""
+def _passing(kind: int, row: Row, n: int, value: int, negated: int) -> Any:
+    """The items of which the field in `row` passes a test against a whole number."""
     kind -= p.ITEM_EQUAL if kind < p.THIS_EQUAL else p.THIS_EQUAL
     if kind == 0:
-        return selections.equal(row, n, value)
-    if kind == 1:
-        return selections.above(row, n, value)
-    return selections.below(row, n, value)
+        found = selections.equal(row, n, value)
+    elif kind == 1:
+        found = selections.above(row, n, value)
+    else:
+        found = selections.below(row, n, value)
+    return ~found & selections.first(n) if negated == 1 else found
 
 
 @bare
-def _against(kind: int, row: Row, n: int, value: float) -> np.uint64:
+def _against(kind: int, row: Row, n: int, value: float) -> Any:
     """The items of which the field in `row` passes a test against a number that was worked out, before a negation."""
     found = np.uint64(0)
     for i in range(n):
@@ -91,21 +95,21 @@ def _against(kind: int, row: Row, n: int, value: float) -> np.uint64:
 
 
 @bare
-def _filtered(program: Program, node: Row, items: Items, n: int) -> np.uint64:
+def _filtered(program: Program, node: Row, items: Items, n: int) -> Any:
     """The items that pass the node's test of a field; none if it is against a number that is missing."""
     kind, field, other, divisor = node[0], node[1], node[2], node[4]
     row = items[field if field < FIELDS else 0]
     if field >= FIELDS or divisor != 0:
         row = program.derived[_fill(program, items, n, field, divisor)]
-    if kind >= p.NODE_EQUAL:
-        value = program.values[other]
-        if np.isnan(value):
-            return np.uint64(0)
-        found = _against(kind, row, n, value)
-    elif kind == p.ITEM_IN:
-        found = selections.among(row, n, program.lists, other, node[3])
-    else:
-        found = _passing(kind, row, n, other if kind < p.THIS_EQUAL else _field(program, items, other, n - 1))
+    if kind == p.ITEM_IN:
+        return selections.among(row, n, program.lists, other, node[3])
+    if kind < p.NODE_EQUAL:
+        value = other if kind < p.THIS_EQUAL else _field(program, items, other, n - 1)
+        return _passing(kind, row, n, value, node[5])
+    number = program.values[other]
+    if np.isnan(number):
+        return np.uint64(0)
+    found = _against(kind, row, n, number)
     return ~found & selections.first(n) if node[5] == 1 else found
 
 
@@ -138,7 +142,7 @@ def _rare_number(program: Program, node: Row, items: Items, n: int) -> float:
 
 
 @bare
-def _window(kind: int, length: int, times: Row, n: int) -> np.uint64:
+def _window(kind: int, length: int, times: Row, n: int) -> Any:
     """EVERY, PAST, WITHIN, LADDER or BEFORE."""
     if kind == p.WITHIN:
         return selections.above(times, n, times[n - 1] - length)
@@ -150,7 +154,7 @@ def _window(kind: int, length: int, times: Row, n: int) -> np.uint64:
 
 
 @bare
-def _combined(kind: int, one: np.uint64, other: np.uint64, n: int) -> np.uint64:
+def _combined(kind: int, one: Any, other: Any, n: int) -> Any:
     """BOTH, EITHER or OTHERS."""
     if kind == p.BOTH:
         return one & other
@@ -174,7 +178,7 @@ def _compare(op: int, a: float, b: float) -> bool:
 
 
 @bare
-def _among(numbers: Row, first: int, stop: int, value: int) -> bool:
+def _among(numbers: Row, first: int, stop: int, value: int) -> Any:
     """IN: whether a value is one of numbers[first:stop], which ascend."""
     for i in range(first, stop):
         if numbers[i] >= value:
@@ -228,6 +232,12 @@ def evaluate(program: Program, items: NDArray[np.int64], n: int, hits: NDArray[n
                     masks[number] = _window(kind, a, items[TIME], n)
                 elif kind < p.ITEM_EQUAL:
                     masks[number] = _combined(kind, masks[a], masks[b], n)
+                elif kind == p.ITEM_IN and a < FIELDS:
+                    masks[number] = selections.among(items[a], n, program.lists, b, nodes[number, 3])
+                elif kind < p.ITEM_IN and a < FIELDS and b < FIELDS and kind >= p.THIS_EQUAL and nodes[number, 4] == 0:
+                    masks[number] = _passing(kind, items[a], n, items[b, n - 1], nodes[number, 5])
+                elif kind < p.THIS_EQUAL and a < FIELDS and nodes[number, 4] == 0:
+                    masks[number] = _passing(kind, items[a], n, b, nodes[number, 5])
                 else:
                     masks[number] = _filtered(program, nodes[number], items, n)
             holds = _compare(op, values[code[at, p.A]], values[code[at, p.B]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import yaml
@@ -18,14 +18,15 @@ from transforms.cards.rules.model import MODES, SEVERITIES, And, Mistake, Mode, 
 MAX_BYTES: Final = 262_144
 """Of a rule file, so that it fits into a control record."""
 MAX_RULES: Final = 1_000
+_MAX_DEPTH: Final = 16
 _SET_KEYS: Final = ("name", "description", "zone", "lists", "rules")
 _RULE_KEYS: Final = ("name", "description", "mode", "severity", "score", "when")
 _SET_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _RULE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
 _LIST_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
-Node = yaml.Node
-T = TypeVar("T")
+Node = Any
+"""A node of PyYAML, which has no types."""
 
 
 def parse(text: str, source: str = "") -> RuleSet:
@@ -47,6 +48,30 @@ def parse(text: str, source: str = "") -> RuleSet:
 def version_of(text: str) -> str:
     """How a rule set's text is named in verdicts: the first 12 hexadecimal digits of its SHA-256."""
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses what would let a reader mistake one rule for another, or a small file take long."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source.text)
+        self._source = source
+        self._depth = 0
+
+    def compose_node(self, parent: Node, index: Any) -> Node:
+        """The next node. Raises RuleSetError."""
+        event = self.peek_event()
+        at = event.start_mark.index
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise self._source.error(at, "anchors and aliases are not taken: write it out, or use lists")
+        if getattr(event, "tag", None):
+            raise self._source.error(at, f"tags ({event.tag}) are not taken")
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:
+            raise self._source.error(at, f"nested deeper than {_MAX_DEPTH} levels")
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
 
 class _Reader:
@@ -82,10 +107,8 @@ class _Reader:
 
     def _compose(self) -> Node:
         try:
-            loader = yaml.SafeLoader(self._source.text)
+            loader = _Loader(self._source)
             try:
-                for event in yaml.parse(self._source.text, Loader=yaml.SafeLoader):
-                    self._plain_yaml(event)
                 root = loader.get_single_node()
             finally:
                 loader.dispose()
@@ -99,19 +122,9 @@ class _Reader:
             raise self._source.error(
                 error.position, f"no YAML: {error.reason}, character {error.character!r}"
             ) from None
-        except RecursionError:
-            raise self._source.error(0, "no YAML: nested too deeply") from None
         if root is None:
             raise self._source.error(0, "the file is empty: a rule set has a name and rules")
         return root
-
-    def _plain_yaml(self, event: yaml.Event) -> None:
-        """Refuse what would let a reader mistake one rule for another, or a small file grow large."""
-        at = event.start_mark.index
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise self._source.error(at, "anchors and aliases are not taken: write it out, or use lists")
-        if getattr(event, "tag", None):
-            raise self._source.error(at, f"tags ({event.tag}) are not taken")
 
     def _wrong(self, node: Node, message: str) -> None:
         self.mistakes.append(self._source.mistake(node.start_mark.index, message))

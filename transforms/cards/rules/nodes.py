@@ -132,8 +132,8 @@ class Nodes:
                 found = self._node((p.BOTH if isinstance(truth, And) else p.EITHER, found, other), found, other)
             return found
         if isinstance(truth, Not):
-            part = self._where(truth.part)
-            return self._node((p.OTHERS, part), part)
+            inner = self._where(truth.part)
+            return self._node((p.OTHERS, inner), inner)
         if isinstance(truth, In):
             assert isinstance(truth.left, ItemField)
             first, stop = self.list_of(truth.values)
