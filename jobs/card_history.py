@@ -40,6 +40,7 @@ from transforms.cards.simulate import START_MS, Population
 
 FAILED, USAGE, UNREACHABLE, UNFIT = 1, 2, 3, 4
 _PROGRESS_S = 2.0
+_POLL_S = 0.2
 _START = datetime.fromtimestamp(START_MS / 1000, UTC).date().isoformat()
 
 
@@ -169,8 +170,12 @@ def _run(
         handle = submit.submit(pipeline, JobRecord(name=name, parallelism=parallelism), flink=flink)
         console.print(f"job {name}: {handle.web}", soft_wrap=True)
         with FlinkRest(handle.flink) as rest:
-            while (state := str(rest.job(handle.job_id)["state"])) not in TERMINAL:
-                time.sleep(0.2)
+            try:
+                while (state := str(rest.job(handle.job_id)["state"])) not in TERMINAL:
+                    time.sleep(_POLL_S)
+            except KeyboardInterrupt:
+                rest.cancel(handle.job_id)
+                raise
             if state != "FINISHED":
                 raise RuntimeError(f"the job ended {state}\n{submit.cause(rest.exceptions(handle.job_id))}")
         return
