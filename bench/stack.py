@@ -29,6 +29,11 @@ class BenchStack:
         """Run one of our commands; its output goes to standard error. Raises CalledProcessError."""
         subprocess.run([sys.executable, "-m", module, *arguments], check=True, stdout=sys.stderr)
 
+    def output(self, module: str, *arguments: str) -> str:
+        """Run one of our commands; returns what it printed. Raises CalledProcessError."""
+        command = [sys.executable, "-m", module, *arguments]
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
     def addresses(self) -> dict[str, str]:
         """kafka, flink, postgres."""
         state = json.loads((self.home / "stack.json").read_text())

@@ -1,9 +1,10 @@
 """Audit: replay a job's log on a local runner and compare what it makes with what was emitted.
 
     python -m jobs.audit transfer
+    python -m jobs.audit cards --history histories
 
 The state of a shard is a function of its log, so a replay must give the same bytes: every event with its hash chain,
-every notification and every dead letter. The first difference is named. Nothing is written to Kafka.
+every notification, every verdict and every dead letter. The first difference is named. Nothing is written to Kafka.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import apache_beam as beam
@@ -26,8 +28,11 @@ from rich.text import Text
 from florin_io import endpoints
 from florin_io.kafka.client import KafkaUnreachable, admin
 from florin_io.kafka.log import LogTruncated, committed_offsets
-from jobs import transfer
+from jobs import cards, transfer
 from transforms.audit import Auditor, AuditResult
+from transforms.card_shards import card_shards
+from transforms.cards.topics import Topics as CardTopics
+from transforms.shard import ShardSpec
 from transforms.shards import ReplayShards
 from transforms.transfers.events import link_hash
 from transforms.transfers.topics import Topics
@@ -73,12 +78,25 @@ def written_by_others(topics: Topics) -> Callable[[str, bytes], bool]:
     return ignore
 
 
-def replay_and_compare(bootstrap: str, topics: Topics, ends: list[int], runner: str) -> list[AuditResult]:
+@dataclass(frozen=True)
+class Subject:
+    """What an audit is about: the log, the group that works it off, its shards by the number of partitions, and how
+    what they emitted is compared."""
+
+    log: str
+    group: str
+    shards: Callable[[int], list[ShardSpec]]
+    topics: tuple[str, ...]
+    ignore: Callable[[str, bytes], bool]
+    check: Callable[[str], Callable[[bytes], str | None]]
+    held: str = ""
+    """What else holds if there is no difference."""
+
+
+def replay_and_compare(bootstrap: str, subject: Subject, ends: list[int], runner: str) -> list[AuditResult]:
     """Run the audit as a bounded Beam job; one result per partition, in order."""
-    auditor = Auditor(
-        bootstrap, (topics.events, topics.notifications, topics.dead_letters), written_by_others(topics), checks(topics)
-    )
-    shards = transfer.transfer_shards(topics, len(ends))
+    auditor = Auditor(bootstrap, subject.topics, subject.ignore, subject.check)
+    shards = subject.shards(len(ends))
     with tempfile.TemporaryDirectory(prefix="florin-audit-") as folder:
         with beam.Pipeline(options=PipelineOptions([f"--runner={runner}"])) as pipeline:
             (
@@ -96,37 +114,89 @@ def main() -> None:
     """One command per job."""
 
 
-@main.command(
-    "transfer", help="Replay transfer-log; exit 1 at a difference, 3 if Kafka is not there, 4 if the log is cut."
-)
-@click.option(
-    "--kafka", metavar="HOST:PORT", help="bootstrap servers (default: FLORIN_KAFKA, the local stack, localhost:9092)"
-)
-@click.option("--topic-prefix", "--topic_prefix", default="", help="as given to the job")
-@click.option("--partitions", default=4, show_default=True, help="as given to the job")
-@click.option("--job-name", "--job_name", help="as given to the job  [default: transfer]")
-@click.option("--runner", default="DirectRunner", show_default=True, help="Beam runner of the replay")
-@click.option("--json", "as_json", is_flag=True, help="print the results as JSON")
+def _options(command: Callable[..., None]) -> Callable[..., None]:
+    """What every audit is told."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="print the results as JSON"),
+        click.option("--runner", default="DirectRunner", show_default=True, help="Beam runner of the replay"),
+        click.option("--job-name", "--job_name", help="as given to the job  [default: the prefix and the job's name]"),
+        click.option("--partitions", default=4, show_default=True, help="as given to the job"),
+        click.option("--topic-prefix", "--topic_prefix", default="", help="as given to the job"),
+        click.option(
+            "--kafka",
+            metavar="HOST:PORT",
+            help="bootstrap servers (default: FLORIN_KAFKA, the local stack, localhost:9092)",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+_ENDS = "exit 1 at a difference, 3 if Kafka is not there, 4 if the log is cut."
+
+
+@main.command("transfer", help=f"Replay transfer-log; {_ENDS}")
+@_options
 def audit_transfer(
     kafka: str | None, topic_prefix: str, partitions: int, job_name: str | None, runner: str, as_json: bool
 ) -> None:
     """Compare replay and emitted records of every shard."""
-    bootstrap = endpoints.resolve(kafka=kafka).kafka
     topics = Topics(topic_prefix)
-    group = transfer.group_of(job_name or f"{topic_prefix}transfer")
+    subject = Subject(
+        log=topics.log,
+        group=transfer.group_of(job_name or f"{topic_prefix}transfer"),
+        shards=partial(transfer.transfer_shards, topics),
+        topics=(topics.events, topics.notifications, topics.dead_letters),
+        ignore=written_by_others(topics),
+        check=checks(topics),
+        held="; all hash chains hold",
+    )
+    _audit(subject, kafka, partitions, runner, as_json)
+
+
+@main.command("cards", help=f"Replay card-transactions; {_ENDS}")
+@click.option("--history", metavar="DIR", help="as given to the job")
+@click.option("--rules", metavar="NAME|FILE", default="default", show_default=True, help="as given to the job")
+@click.option("--explain", is_flag=True, help="as given to the job")
+@_options
+def audit_cards(
+    kafka: str | None, topic_prefix: str, partitions: int, job_name: str | None, runner: str, as_json: bool,
+    history: str | None, rules: str, explain: bool,
+) -> None:  # fmt: skip
+    """Compare replay and emitted records of every shard."""
+    topics = CardTopics(topic_prefix)
+    try:
+        text = cards.rules_text(rules)
+        folder = cards.history_folder(history, partitions) if history else None
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    subject = Subject(
+        log=topics.transactions,
+        group=transfer.group_of(job_name or f"{topic_prefix}cards"),
+        shards=lambda count: card_shards(topics, count, text, folder, explain=explain),
+        topics=(topics.scored, topics.alerts, topics.dead_letters),
+        ignore=lambda topic, value: False,
+        check=lambda topic: lambda value: None,
+    )
+    _audit(subject, kafka, partitions, runner, as_json)
+
+
+def _audit(subject: Subject, kafka: str | None, partitions: int, runner: str, as_json: bool) -> None:
+    """Audit and exit."""
+    bootstrap = endpoints.resolve(kafka=kafka).kafka
     console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
     try:
         found = admin(bootstrap).list_topics(timeout=10).topics
-        if topics.log not in found:
-            raise click.UsageError(f"there is no topic {topics.log} on {bootstrap}; is --topic-prefix right?")
-        if len(found[topics.log].partitions) != partitions:
+        if subject.log not in found:
+            raise click.UsageError(f"there is no topic {subject.log} on {bootstrap}; is --topic-prefix right?")
+        if len(found[subject.log].partitions) != partitions:
             raise click.UsageError(
-                f"{topics.log} has {len(found[topics.log].partitions)} partitions: give --partitions"
+                f"{subject.log} has {len(found[subject.log].partitions)} partitions: give --partitions"
             )
         started = time.monotonic()
-        ends = committed_offsets(bootstrap, topics.log, partitions, group)
-        results = replay_and_compare(bootstrap, topics, ends, runner)
-        still = committed_offsets(bootstrap, topics.log, partitions, group) == ends
+        ends = committed_offsets(bootstrap, subject.log, partitions, subject.group)
+        results = replay_and_compare(bootstrap, subject, ends, runner)
+        still = committed_offsets(bootstrap, subject.log, partitions, subject.group) == ends
     except KafkaUnreachable as error:
         errors.print("[red]error:[/]", Text(str(error)), soft_wrap=True)
         sys.exit(UNREACHABLE)
@@ -139,11 +209,11 @@ def audit_transfer(
     if as_json:
         console.print_json(data=[asdict(result) for result in results])
     else:
-        _print(results, time.monotonic() - started, console)
+        _print(results, time.monotonic() - started, subject.held, console)
     sys.exit(DIFFERS if any(result.difference for result in results) else 0)
 
 
-def _print(results: list[AuditResult], seconds: float, console: Console) -> None:
+def _print(results: list[AuditResult], seconds: float, held: str, console: Console) -> None:
     table = Table("partition", *(next(iter(results)).compared if results else ()), "result")
     for result in results:
         table.add_row(
@@ -157,7 +227,7 @@ def _print(results: list[AuditResult], seconds: float, console: Console) -> None
             console.print(Text(f"partition {result.partition}: {result.difference}", style="red"), soft_wrap=True)
     if not any(result.difference for result in results):
         total = sum(sum(result.compared.values()) for result in results)
-        console.print(f"{total:,} records replayed in {seconds:.1f} s: equal, byte for byte; all hash chains hold")
+        console.print(f"{total:,} records replayed in {seconds:.1f} s: equal, byte for byte{held}", soft_wrap=True)
 
 
 if __name__ == "__main__":

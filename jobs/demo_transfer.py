@@ -9,20 +9,15 @@ stops what this command started.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from flink import stack
-from flink.paths import home
-from flink.rest import FlinkError, FlinkRest
 from florin_io import endpoints
 from florin_io.kafka.log import end_offsets
+from jobs.demo import StepFailed, demonstrate, python_shown, runs, step
 from jobs.read_model import database_of
 from transforms.read_model import schema
 from transforms.read_model.reader import ReadModel
@@ -30,15 +25,6 @@ from transforms.transfers.topics import Topics
 
 PARTITIONS = 4
 CATCH_UP_S = 60.0
-INTERRUPTED = 130
-
-
-class _StepFailed(Exception):
-    """A command of the demonstration ended with an error, which it has printed itself."""
-
-    def __init__(self, command: str, code: int) -> None:
-        super().__init__(command)
-        self.code = code
 
 
 @click.command()
@@ -46,61 +32,22 @@ class _StepFailed(Exception):
 @click.option("--seconds", default=60.0, show_default=True, help="How long to send.")
 def main(rate: float, seconds: float) -> None:
     """Run the transfer system on this machine and drive traffic through it."""
-    console = Console(highlight=False)
-    was_up = stack.read_state(home()) is not None
-    try:
-        sys.exit(_demonstrate(rate, seconds, console))
-    except KeyboardInterrupt:
-        console.print("\ninterrupted")
-        code = INTERRUPTED
-    except _StepFailed as error:
-        console.print(f"[red]{error} ended with exit code {error.code}[/red]")
-        code = error.code
-    if was_up:
-        console.print("The stack was up before and stays so; `make down` stops it.")
-    else:
-        subprocess.run([sys.executable, "-m", "flink", "down"], check=False)
-    sys.exit(code)
+    demonstrate(lambda console: _demonstrate(rate, seconds, console))
 
 
 def _demonstrate(rate: float, seconds: float, console: Console) -> int:
-    _step(console, "flink", "up")
+    step(console, "flink", "up")
     for job, module in (("transfer", "jobs.transfer"), ("read_model", "jobs.read_model")):
-        if not _runs(job):
-            _step(console, module, "--runner=FlinkRunner", "--detach")
-    _step(console, "jobs.hub", "setup")
+        if not runs(job):
+            step(console, module, "--runner=FlinkRunner", "--detach")
+    step(console, "jobs.hub", "setup")
     load = ("transfer", f"--rate={rate:g}", f"--duration={seconds:g}")
-    code = _step(console, "jobs.load", *load, may_fail=True)
+    code = step(console, "jobs.load", *load, may_fail=True)
     if code not in (0, 1):
-        raise _StepFailed(f"python -m jobs.load {' '.join(load)}", code)
+        raise StepFailed(f"python -m jobs.load {' '.join(load)}", code)
     balanced = _show_positions(console)
     _show_where(console)
     return code if balanced else 1
-
-
-def _step(console: Console, module: str, *arguments: str, may_fail: bool = False) -> int:
-    """Run one command as a user would type it; its output goes to this terminal."""
-    command = " ".join(("python -m", module, *arguments))
-    console.print(f"\n[bold]$ {command}[/bold]", soft_wrap=True)
-    with subprocess.Popen([sys.executable, "-m", module, *arguments]) as child:
-        try:
-            code = child.wait()
-        except KeyboardInterrupt:
-            child.wait()  # the terminal told it too; let it say what it has to
-            raise
-    if code == INTERRUPTED:
-        raise KeyboardInterrupt
-    if code and not may_fail:
-        raise _StepFailed(command, code)
-    return code
-
-
-def _runs(job: str) -> bool:
-    try:
-        with FlinkRest(endpoints.resolve().flink) as rest:
-            return rest.find(job) is not None
-    except FlinkError:
-        return False
 
 
 def _show_positions(console: Console) -> bool:
@@ -142,8 +89,7 @@ def _print(console: Console, title: str, rows: list[dict[str, object]], columns:
 
 def _show_where(console: Console) -> None:
     found = endpoints.resolve()
-    python = Path(sys.executable)
-    shown = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
+    shown = python_shown()
     console.print(
         f"\nEverything still runs. Where to look:\n"
         f"  Flink's web UI      {found.flink}\n"

@@ -31,10 +31,10 @@ class SnapshotPace:
         self._work += seconds
         self._changed = True
 
-    def written(self, now: float, size: int) -> None:
-        """A snapshot of `size` bytes was written at monotonic time `now`."""
+    def written(self, now: float, size: int, more: bool = False) -> None:
+        """A snapshot of `size` bytes was written at monotonic time `now`; `more` of it waits to be written."""
         self._since, self._size, self._work = now, size, 0.0
-        self._changed = self._demanded = False
+        self._changed, self._demanded = more, False
 
     def due(self, now: float) -> bool:
         """Whether to write now. A silent shard never is."""

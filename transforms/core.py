@@ -54,6 +54,10 @@ class ShardCore(ABC):
     """Raised whenever the same log could give other decisions or other bytes."""
     CELLS: ClassVar[int]
     """How many state cells the core may use, numbered from 0. Fixed for the life of a job."""
+    BATCH_RECORDS: ClassVar[int] = 2000
+    """Most records of one batch, so that a transaction stays short under any backlog."""
+    SNAPSHOT_AGE_S: ClassVar[float] = 12.0
+    """Seconds between snapshots, or between parts of one, if the core writes it in parts."""
     STATELESS: ClassVar[bool] = False
     """A core without memory: it goes on at the committed offset, without cells and without replay."""
 
@@ -74,11 +78,16 @@ class ShardCore(ABC):
         raise ValueError(f"core {self.NAME} has deadlines but no tick record")
 
     @abstractmethod
-    def dump(self) -> list[tuple[int, bytes]]:
+    def dump(self, whole: bool = False) -> list[tuple[int, bytes]]:
         """Cells to write now so that all cells together are a consistent snapshot after the last applied record.
 
-        Cells that did not change since they were last dumped are left out.
+        Cells that did not change since they were last dumped are left out. A core whose cells stand at offsets of
+        their own may write a part of them, unless `whole` asks for all that changed.
         """
+
+    def unsaved(self) -> bool:
+        """Whether cells changed that the last dump left out."""
+        return False
 
     @abstractmethod
     def load(self, cells: Mapping[int, tuple[int, bytes]]) -> int:

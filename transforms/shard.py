@@ -25,8 +25,6 @@ from transforms.core import PAUSE_PREFIX, Batch, Output, ShardCore
 
 _LOG = logging.getLogger(__name__)
 
-BATCH_RECORDS = 2000
-"""Most records of one batch, so that a transaction stays short under any backlog."""
 KEEP_OFFSET_S = 3600.0
 """How often a silent shard commits its offset again: Kafka forgets offsets that nobody commits for a week."""
 PAUSE_S = 300.0
@@ -74,7 +72,7 @@ class Shard:
         self.spec = spec
         self.core = spec.make_core()
         self.counts: Counter[str] = Counter()
-        self.pace = SnapshotPace()
+        self.pace = SnapshotPace(age_s=self.core.SNAPSHOT_AGE_S)
         self.paused_at: float | None = None
         self._note = f"{self.core.NAME}/{self.core.VERSION}"
         self._clock = 0
@@ -142,7 +140,7 @@ class Shard:
 
     def fetch(self, wait_s: float) -> list[Message]:
         """The next records, waiting at most `wait_s` for the first; none while paused. Raises KafkaException."""
-        return [] if self.paused_at is not None else self._reader.poll(BATCH_RECORDS, wait_s)
+        return [] if self.paused_at is not None else self._reader.poll(self.core.BATCH_RECORDS, wait_s)
 
     def process(self, messages: list[Message]) -> int:
         """Take one batch through core and transaction; without one, see whether a tick is due. Raises as `step`."""
@@ -223,9 +221,10 @@ class Shard:
         if self.core.STATELESS or self.next < self.emitted:
             return {}
         header = CellHeader(**{**self._header.__dict__, "offset": self.next, "clock": self._clock})
-        cells = {number: encode(header, payload) for number, payload in self.core.dump()}
+        dumped = self.core.dump(whole=self.paused_at is not None)
+        cells = {number: encode(header, payload) for number, payload in dumped}
         size = sum(map(len, cells.values()))
-        self.pace.written(time.monotonic(), size)
+        self.pace.written(time.monotonic(), size, self.core.unsaved())
         self.counts["snapshots"] += 1
         self.counts["snapshot_bytes"] += size
         return cells
@@ -279,7 +278,7 @@ def replay(spec: ShardSpec, bootstrap: str, end: int) -> Iterator[list[Output]]:
         if low > 0:
             raise LogTruncated(f"{spec.name}: the log starts at {low}; a replay needs all of it")
         reader.seek(0)
-        for messages in reader.until(end, BATCH_RECORDS):
+        for messages in reader.until(end, core.BATCH_RECORDS):
             batch, clock = columns(messages, clock)
             yield core.apply(_without_pauses(batch))
     finally:

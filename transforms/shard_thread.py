@@ -73,7 +73,8 @@ class ShardThread:
                 began = time.monotonic()
                 with self._lock:
                     records = self.shard.process(messages)
-                if records and (left := began + CYCLE_S - time.monotonic()) > 0:
+                # What fills a batch waits for nothing.
+                if 0 < records < self.shard.core.BATCH_RECORDS and (left := began + CYCLE_S - time.monotonic()) > 0:
                     self._stop.wait(left)
         except BaseException as error:
             self.failure = error

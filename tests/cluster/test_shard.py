@@ -51,7 +51,7 @@ class Summing(ShardCore):
     def tick(self) -> bytes:
         return b"tick"
 
-    def dump(self) -> list[tuple[int, bytes]]:
+    def dump(self, whole: bool = False) -> list[tuple[int, bytes]]:
         return [(0, b"%d" % self.sum)]
 
     def load(self, cells: Mapping[int, tuple[int, bytes]]) -> int:

@@ -75,7 +75,7 @@ class SequencerCore(ShardCore):
                 return name
         raise messages.Unreadable("message names neither payer nor sender")
 
-    def dump(self) -> list[tuple[int, bytes]]:
+    def dump(self, whole: bool = False) -> list[tuple[int, bytes]]:
         """Nothing to keep."""
         return []
 

@@ -282,7 +282,7 @@ class TransferShard(ShardCore):
 
     # Snapshots.
 
-    def dump(self) -> list[tuple[int, bytes]]:
+    def dump(self, whole: bool = False) -> list[tuple[int, bytes]]:
         """The main cell and the slices of finished transfers sealed or freed since the last dump."""
         return [*self.finished.dump(), (0, snapshot.encode(self))]
 
