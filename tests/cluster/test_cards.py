@@ -1,4 +1,4 @@
-"""Card scoring on Flink: histories loaded, traffic scored once and only once, through kills, rule changes, savepoints."""
+"""Card scoring on Flink: traffic is scored once and only once, through kills, rule changes and savepoints."""
 
 from __future__ import annotations
 
@@ -86,7 +86,8 @@ def test_a_damaged_history_is_refused_before_anything_is_scored(system: CardsSys
     file.write_bytes(whole[:-8])
     try:
         printed = system.start(expect=2)
-        assert file.name in printed and "bytes, the manifest says" in printed
+        assert file.name in printed
+        assert "bytes, the manifest says" in printed
     finally:
         file.write_bytes(whole)
 
