@@ -197,7 +197,9 @@ def test_nothing_is_written_twice_and_all_cells_come_round() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(core_module, "DUMP_BYTES", 1)
         engine.step(400)
+        assert engine.core.unsaved()
         cells = [[cell for cell, _ in engine.core.dump()] for _ in range(9)]
+        assert not engine.core.unsaved()
     touched = {cell for part in cells for cell in part} - {0}
     assert all(part[0] == 0 and len(part) <= 2 for part in cells)
     assert len(touched) == sum(len(part) - 1 for part in cells)
