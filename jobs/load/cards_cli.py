@@ -64,13 +64,14 @@ _START = datetime.fromtimestamp(START_MS / 1000, UTC).date().isoformat()
               help="With --watch: seconds of silence after which verdicts are missing.")  # fmt: skip
 @click.option("--report", "form", type=click.Choice(["table", "json"]), default="table", show_default=True,
               help="json: one object on one line.")  # fmt: skip
+@click.option("--save", type=click.Path(dir_okay=False, path_type=Path), help="Write the JSON report to a file too.")
 @click.option("--topic-prefix", default="", help="Goes before every topic name.")
 @click.option("--kafka", help="Bootstrap servers. [FLORIN_KAFKA, the local stack, localhost:9092]")
 def cards(
     rate: float, duration: float | None, count: int | None, many: int, seed: int, start: str, from_day: float,
     per_day: float, skew: float, fraud: float, late: float, duplicates: float, future: float, labels: Path | None,
-    file: Path | None, watch: bool, in_flight: int, warmup_s: float, grace_s: float, form: str, topic_prefix: str,
-    kafka: str | None,
+    file: Path | None, watch: bool, in_flight: int, warmup_s: float, grace_s: float, form: str, save: Path | None,
+    topic_prefix: str, kafka: str | None,
 ) -> None:  # fmt: skip
     if duration is None and count is None:
         duration = 60.0
@@ -82,8 +83,11 @@ def cards(
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     report = guarded(lambda progress, stop: run(config, progress, stop))
+    told = json.dumps(report.to_json(), separators=(",", ":"))
+    if save is not None:
+        save.write_text(told + "\n", encoding="utf-8")
     if form == "json":
-        click.echo(json.dumps(report.to_json(), separators=(",", ":")))
+        click.echo(told)
     else:
         show(report, Console(highlight=False))
     sys.exit(130 if report.interrupted else 0 if report.ok else 1)
