@@ -7,8 +7,7 @@ import pytest
 from numba import njit
 from numpy.typing import NDArray
 
-from transforms.cards.fields import FIELDS, FLAGS, FRAUD, HISTORY, LOADED
-from transforms.cards.rules.cases import row_of
+from transforms.cards.fields import CODE, FIELDS, FLAGS, FRAUD, HISTORY, LOADED, MIN_CODE, text_value
 from transforms.cards.rules.compile import compile_set
 from transforms.cards.rules.kernel import evaluate
 from transforms.cards.rules.model import RuleSet
@@ -24,7 +23,10 @@ Longs = NDArray[np.int64]
 
 def rows_of(packets: NDArray[np.uint8]) -> Longs:
     """Packets as rows int64[n, FIELDS]."""
-    return np.array([row_of(packet.tobytes().rstrip(b"\0\n").decode()) for packet in packets], np.int64)
+    texts = [packet.tobytes().rstrip(b"\0\n").split(b",") for packet in packets]
+    rows = np.zeros((len(texts), FIELDS), np.int64)
+    rows[:, : CODE + 1] = [[*map(text_value, parts[:CODE]), text_value(parts[CODE][:MIN_CODE])] for parts in texts]
+    return rows
 
 
 @njit  # type: ignore[untyped-decorator]
