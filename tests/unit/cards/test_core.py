@@ -11,12 +11,14 @@ import pytest
 
 from tests.unit.cards import plain
 from tests.unit.cards.plain import BASE, HOUR, TOPICS
+from transforms.cards import kernel as k
 from transforms.cards import memory, wire
 from transforms.cards.core import CardsCore
 from transforms.cards.fields import DUPLICATE, FRAUD, FUTURE, FUTURE_MS, LOADED
 from transforms.cards.routing import cells_of
 from transforms.cards.rules.model import RuleSetError
 from transforms.cards.scored import Scored, decode_scored
+from transforms.cards.warm import warm_up
 from transforms.core import Output, SnapshotError
 
 CARD, OTHER, THIRD = plain.local_cards(3)
@@ -296,3 +298,12 @@ def test_explained_alerts_carry_every_rule_that_hit() -> None:
 def test_a_line_that_is_no_scored_transaction_is_refused() -> None:
     with pytest.raises(ValueError, match="has 16 fields, this has 1"):
         decode_scored(b"x")
+
+
+def test_kernels_are_compiled_for_one_set_of_types_each() -> None:
+    """Else processes that fill the cache of compiled code at the same time read each other's files as their own."""
+    warm_up()
+    kernels = (k.locate, k.score, memory.gather, memory.rehash, memory.restore, memory.slot_of, wire.parse_into)
+    assert {kernel.__name__: len(kernel.signatures) for kernel in kernels} == {  # type: ignore[attr-defined]
+        kernel.__name__: 1 for kernel in kernels
+    }

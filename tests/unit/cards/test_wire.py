@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transforms.cards import fields as f
@@ -36,6 +36,7 @@ TEXTS = st.tuples(
 GOOD = b"00001234567890,1600000000000,001,00,1250,978,0022,00042,12345"
 
 
+@settings(deadline=None)  # the first call compiles
 @given(st.lists(TEXTS, min_size=1, max_size=20))
 def test_every_character_comes_back_from_the_packed_item(texts: list[bytes]) -> None:
     found = wire.parse(b"".join(map(wire.packet, texts)))
@@ -44,6 +45,7 @@ def test_every_character_comes_back_from_the_packed_item(texts: list[bytes]) -> 
     assert back == texts
 
 
+@settings(deadline=None)  # the first call compiles
 @given(TEXTS)
 def test_rules_see_the_value_of_every_field(text: bytes) -> None:
     found = wire.parse(wire.packet(text))
@@ -111,6 +113,7 @@ def test_a_wrong_packet_says_what_is_wrong(value: bytes, status: int) -> None:
     assert wire.parse(value).statuses.tolist() == [status]
 
 
+@settings(deadline=None)  # the first call compiles
 @given(st.binary(min_size=100, max_size=100) | st.text("0123456789,\n\0", min_size=99, max_size=99).map(
     lambda text: text.encode() + b"\n"
 ))  # fmt: skip

@@ -11,14 +11,14 @@ from typing import Any, TypeVar, cast
 
 import numba
 
-from transforms.cards import jit
-
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def bare(function: _F) -> _F:
-    """numba.njit for a function that allocates nothing, keeping the function's type."""
+    """numba.njit for a function that allocates nothing, keeping the function's type.
+
+    Without a cache of its own: it is called with several sets of types (see `jit.njit`), and is in the cached code of
+    `evaluate`.
+    """
     njit: Any = numba.njit
-    compiled = njit(cache=True, nogil=True, _nrt=False)(function)
-    compiled._cache._cache_file._source_stamp = jit._STAMP
-    return cast(_F, compiled)
+    return cast(_F, njit(nogil=True, _nrt=False)(function))

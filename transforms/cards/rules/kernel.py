@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.cards.fields import FIELDS, FLAGS, FRAUD, LOADED, TIME
+from transforms.cards.jit import njit
 from transforms.cards.rules import program as p
 from transforms.cards.rules import selections
 from transforms.cards.rules.bare import bare
@@ -186,7 +187,7 @@ def _among(numbers: Row, first: int, stop: int, value: int) -> Any:
     return False
 
 
-@bare
+@njit
 def evaluate(program: Program, items: NDArray[np.int64], n: int, hits: NDArray[np.uint8]) -> int:
     """The number (1-based) of the first live rule that fires, 0 if none does.
 
