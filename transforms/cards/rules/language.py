@@ -60,7 +60,8 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: Node, index: Any) -> Node:
         """The next node. Raises RuleSetError."""
-        event = self.peek_event()
+        untyped: Any = self
+        event = untyped.peek_event()
         at = event.start_mark.index
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise self._source.error(at, "anchors and aliases are not taken: write it out, or use lists")
