@@ -30,6 +30,7 @@ from transforms.cards.history_files import verify
 from transforms.cards.rules.language import parse
 from transforms.cards.rulesets import SHIPPED, text_of
 from transforms.cards.topics import Topics
+from transforms.cards.warm import warm_up
 from transforms.shard import LogSettings
 from transforms.shards import RunShards
 
@@ -143,7 +144,10 @@ def main(argv: Sequence[str]) -> int:
     options, _ = made.parse_known_args(argv)
     if options.action == "stop":
         return subprocess.run([sys.executable, "-m", "flink", "savepoint", _name(options)], check=False).returncode
-    return launch.main(job_of, made, [*argv, "--attach"] if options.action == "report" else argv)
+    if options.action == "report":
+        return launch.main(job_of, made, [*argv, "--attach"])
+    warm_up()  # compiled once here, the workers of this machine only read what is cached
+    return launch.main(job_of, made, argv)
 
 
 if __name__ == "__main__":

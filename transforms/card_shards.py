@@ -8,6 +8,7 @@ from florin_io.folder import Folder
 from transforms.cards.core import CardsCore
 from transforms.cards.history_files import FileHistory
 from transforms.cards.topics import Topics
+from transforms.cards.warm import warm_up
 from transforms.shard import ShardSpec
 
 
@@ -28,5 +29,6 @@ def card_shards(
 
 
 def _core(partition: int, partitions: int, topics: Topics, rules: str, history: str | None, explain: bool) -> CardsCore:
+    warm_up()  # before the first transaction waits for it
     base = FileHistory(Folder(history), partition, partitions) if history is not None else None
     return CardsCore(partition, partitions, topics, rules, base, explain=explain)
