@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 MAGIC = b"FLRN"
@@ -68,10 +69,10 @@ def decode(cell: bytes) -> tuple[CellHeader, bytes]:
 
 
 def check(header: CellHeader, expected: CellHeader, emitted: int) -> None:
-    """Refuse a cell that belongs to another job or log, or whose replay would be decided by other code.
+    """Refuse a cell that belongs to another job or log.
 
-    `expected` carries what the running shard is (offset and clock are not compared); `emitted` is the committed offset:
-    records below it have been emitted already. Raises CellError.
+    `expected` carries what the running shard is (version, offset and clock are not compared); `emitted` is the
+    committed offset: records below it have been emitted already. Raises CellError.
     """
     where = f"{expected.topic} partition {expected.partition}"
     if header.core != expected.core:
@@ -94,11 +95,19 @@ def check(header: CellHeader, expected: CellHeader, emitted: int) -> None:
             f"only {emitted}: "
             "the group's offsets were reset or belong to another cluster; restore them before starting"
         )
-    if header.version != expected.version and header.offset != emitted:
+
+
+def check_version(versions: Iterable[int], expected: CellHeader, resumes: int, emitted: int) -> None:
+    """Refuse a replay of emitted records by another version of the core than decided them.
+
+    `versions` are those of all cells of a snapshot. A cell that had not changed for long may be of an older one, which
+    is no harm if the shard `resumes` where it had stopped. Raises CellError.
+    """
+    others = sorted(set(versions) - {expected.version})
+    if others and resumes != emitted:
+        where = f"{expected.topic} partition {expected.partition}"
         raise CellError(
-            f"{where}: records {header.offset} to {emitted - 1} were emitted by version {header.version} of the "
-            "core and would "
-            f"be replayed by version {expected.version}. Restore this savepoint with the old release, then "
-            "upgrade with "
-            "`python -m flink savepoint JOB --for-upgrade`, which stops every shard at a control record first"
+            f"{where}: records {resumes} to {emitted - 1} were emitted by version {others[-1]} of the core and would "
+            f"be replayed by version {expected.version}. Restore this savepoint with the old release, then upgrade "
+            "with `python -m flink savepoint JOB --for-upgrade`, which stops every shard at a control record first"
         )

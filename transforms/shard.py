@@ -19,7 +19,7 @@ from confluent_kafka import Message
 
 from florin_io.kafka.log import LogReader, LogTruncated, now_ms
 from florin_io.kafka.writer import TransactionalWriter
-from state.cells import CellError, CellHeader, check, decode, encode
+from state.cells import CellError, CellHeader, check, check_version, decode, encode
 from state.pace import SnapshotPace
 from transforms.core import PAUSE_PREFIX, Batch, Output, ShardCore
 
@@ -100,10 +100,12 @@ class Shard:
         if self.core.STATELESS:
             return max(self.emitted, self._reader.bounds()[0])
         loaded: dict[int, tuple[int, bytes]] = {}
+        versions = set[int]()
         for number, cell in cells.items():
             header, payload = decode(cell)
             check(header, self._header, self.emitted)
             loaded[number] = (header.offset, payload)
+            versions.add(header.version)
             self._clock = max(self._clock, header.clock)
         if not cells and note and self.emitted and not note.startswith(self._note):
             raise CellError(
@@ -111,7 +113,9 @@ class Shard:
                 "there is no snapshot; "
                 f"{self._note} may not replay them. Start with --savepoint_path of a savepoint made for the upgrade"
             )
-        return self.core.load(loaded)
+        resumes = self.core.load(loaded)
+        check_version(versions, self._header, resumes, self.emitted)
+        return resumes
 
     def _refuse_second_group(self, settings: LogSettings, output: str) -> None:
         """Under a new group everything would be emitted again; so it is if Kafka has forgotten the group's offsets."""
