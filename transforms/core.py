@@ -58,6 +58,8 @@ class ShardCore(ABC):
     """Most records of one batch, so that a transaction stays short under any backlog."""
     SNAPSHOT_AGE_S: ClassVar[float] = 12.0
     """Seconds between snapshots, or between parts of one, if the core writes it in parts."""
+    SNAPSHOT_WORK_S: ClassVar[float] = 10.0
+    """Seconds of work on records after which a snapshot, or a part of one, is written earlier than that."""
     STATELESS: ClassVar[bool] = False
     """A core without memory: it goes on at the committed offset, without cells and without replay."""
 

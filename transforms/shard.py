@@ -72,7 +72,7 @@ class Shard:
         self.spec = spec
         self.core = spec.make_core()
         self.counts: Counter[str] = Counter()
-        self.pace = SnapshotPace(age_s=self.core.SNAPSHOT_AGE_S)
+        self.pace = SnapshotPace(self.core.SNAPSHOT_WORK_S, self.core.SNAPSHOT_AGE_S)
         self.paused_at: float | None = None
         self._note = f"{self.core.NAME}/{self.core.VERSION}"
         self._clock = 0
