@@ -231,12 +231,13 @@ class Follower:
     def __init__(self, kafka: str, topic: str, partition: int, first: int = 0) -> None:
         self._reader = LogReader(kafka, topic, partition, "florin-test")
         self._reader.seek(first)
+        self._first = first
 
     def take(self) -> list[tuple[int, bytes]]:
         """Offset and value of what was committed since the last call."""
         end = self._reader.bounds()[1]
         found: list[tuple[int, bytes]] = []
-        while ((position := self._reader.position()) is None and end > 0) or (position or 0) < end:
+        while (self._reader.position() or self._first) < end:
             found += [(message.offset(), message.value() or b"") for message in self._reader.poll(2000, 0.1)]
         return found
 
