@@ -72,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
     cards.add_argument(
         "--explain",
         action="store_true",
-        help="alerts carry every rule that hit, with its numbers; scoring is many times slower",
+        help="alerts carry every rule that hit, with its numbers",
     )
     return made
 

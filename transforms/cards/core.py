@@ -133,25 +133,28 @@ class CardsCore(ShardCore):
             )
             if missing != m.DONE:
                 self.store.grow(missing, int(cells_of(records.cards[done : done + 1].view(np.uint64))[0]))
-        step = 1 if self.explain else max(stop - first, 1)
         outputs: list[Output] = []
-        for at in range(first, stop, step):
-            outputs += self._decide(records, batch, at, at + step)
+        while first < stop:
+            some, first = self._decide(records, batch, first, stop)
+            outputs += some
         return outputs
 
-    def _decide(self, records: k.Records, batch: Batch, first: int, stop: int) -> list[Output]:
+    def _decide(self, records: k.Records, batch: Batch, first: int, stop: int) -> tuple[list[Output], int]:
+        """Outputs of the records up to `stop`, or to the first alert if it is to be explained, and the place after."""
         rules = self._deciding.rules
         need = (stop - first) * (LINE + rules.labels.rows.shape[1])
         if len(self._out) < need:
             self._out = np.zeros(need, np.uint8)
-        size, seen = k.score(self.store.memory, records, self._cells, rules, self._scratch, self._out, first, stop)
+        size, seen, done = k.score(
+            self.store.memory, records, self._cells, rules, self._scratch, self._out, first, stop, self.explain
+        )
         lines = self._out[:size].tobytes().split(b"\n")[:-1]
-        outputs = outputs_of(self.topics, self.partition, records, batch, first, stop, lines)
-        if self.explain and records.alerts[first]:
-            topic, partition, key, value = outputs[1]
+        outputs = outputs_of(self.topics, self.partition, records, batch, first, done, lines)
+        if self.explain and records.alerts[done - 1]:
+            topic, partition, key, value = outputs[-1]
             hits = explain(self._deciding.kept.rules, self._scratch.columns, seen)
-            outputs[1] = (topic, partition, key, value + b"," + _encode_json(hits))
-        return outputs
+            outputs[-1] = (topic, partition, key, value + b"," + _encode_json(hits))
+        return outputs, done
 
     def _command(self, batch: Batch, at: int) -> list[Output]:
         refusal = self.book.apply(batch.values[at])

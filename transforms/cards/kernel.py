@@ -189,12 +189,14 @@ def _decide(rules: Rules, columns: Longs, n: int) -> int:
 
 @njit
 def score(
-    memory: Memory, records: Records, cells: Cells, rules: Rules, scratch: Scratch, out: Bytes, first: int, stop: int
-) -> tuple[int, int]:
-    """Decide and store the records in order and write their lines into `out`.
+    memory: Memory, records: Records, cells: Cells, rules: Rules, scratch: Scratch, out: Bytes, first: int, stop: int,
+    to_alert: bool,
+) -> tuple[int, int, int]:  # fmt: skip
+    """Decide and store the records in order, up to `stop` or, if `to_alert`, to the first alert, and write their lines
+    into `out`.
 
-    There is a free text row for each record with text. Returns the bytes written and how many items the rules saw of
-    the last record (0: it was not scored).
+    There is a free text row for each record with text. Returns the bytes written, how many items the rules saw of the
+    last record (0: it was not scored), and the place after it.
     """
     columns, new_row = scratch.columns, scratch.row
     end = 0
@@ -250,7 +252,9 @@ def score(
         if cells.dirty[cell] == NEVER:
             cells.dirty[cell] = records.offsets[i]
         end = write_line(out, end, text, rules.labels, rules.flags[0], rule, now, flags)
-    return end, seen
+        if to_alert and rule > 0:
+            return end, seen, i + 1
+    return end, seen, stop
 
 
 def make_scratch() -> Scratch:
