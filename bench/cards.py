@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import platform
 import subprocess
 import sys
 import threading
@@ -24,9 +22,9 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from bench.cards_noop import OUTPUT
+from bench.report import deliver, json_option, machine
 from bench.stack import BenchStack, bench_stack
 from flink.rest import FlinkRest
 from florin_io.kafka.log import GroupOffsets, TopicReader
@@ -254,27 +252,12 @@ def measure(plan: Plan, say: Console) -> dict[str, Any]:
         figures["start_s"] = round(time.monotonic() - began, 1)
         figures |= throughput(stack, plan, say)
         figures |= latency(stack, plan, figures.pop("next_day"), say)
-    figures["machine"] = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    figures["machine"] = machine()
     return figures
 
 
-def show(figures: dict[str, Any], console: Console) -> None:
-    """The figures as tables."""
-    table = Table("figure", "value", "meaning", title=f"bench.cards on {figures['machine']}")
-    for name, meaning in ABOUT.items():
-        value = figures[name]
-        table.add_row(name, f"{value:,.0f}" if value >= 100 else f"{value:.3g}", meaning)
-    console.print(table)
-    table = Table("process", "CPU us per transaction", title="Where the CPU time of a transaction goes")
-    for name, used in sorted(figures["cpu_us_per_transaction_by_process"].items(), key=lambda item: -item[1]):
-        table.add_row(name, f"{used:.2f}")
-    console.print(table)
-
-
 @click.command(help=(__doc__ or "").replace("\n\n", "\n\n\b\n"))
-@click.option(
-    "--json", "json_to", metavar="FILE", help="Write JSON to FILE, `-` for standard output, instead of a table."
-)
+@json_option
 @click.option("--cards", default=1_000_000, show_default=True, help="Cards with a history of 20.")
 @click.option("--backlog", default=3_000_000, show_default=True, help="Transactions of a throughput run.")
 @click.option("--seconds", default=60.0, show_default=True, help="Length of the latency run.")
@@ -288,12 +271,8 @@ def main(json_to: str | None, cards: int, backlog: int, seconds: float, rules: s
     except Wrong as error:
         say.print(f"[red]no figures: {error}[/red]", soft_wrap=True)
         sys.exit(1)
-    if json_to is None:
-        show(figures, Console(highlight=False))
-    elif json_to == "-":
-        print(json.dumps(figures))
-    else:
-        Path(json_to).write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    cpu_us = {name: f"{used:.2f}" for name, used in figures["cpu_us_per_transaction_by_process"].items()}
+    deliver(figures, json_to, "bench.cards", ABOUT, "transaction", cpu_us)
 
 
 if __name__ == "__main__":

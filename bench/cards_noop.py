@@ -6,11 +6,11 @@ python -m bench.cards_noop --detach
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from functools import partial
 
 import apache_beam as beam
 
+from bench.noop import CountingCore
 from florin_io import endpoints
 from florin_io.kafka.topics import TopicSpec
 from jobs import launch
@@ -18,7 +18,7 @@ from jobs.cards import topic_specs
 from jobs.transfer import WEEK_MS, group_of
 from transforms.cards.core import CardsCore
 from transforms.cards.topics import Topics
-from transforms.core import Batch, Output, ShardCore
+from transforms.core import Batch, Output
 from transforms.shard import LogSettings, ShardSpec
 from transforms.shards import RunShards
 
@@ -26,17 +26,15 @@ OUTPUT = "noop-scored"
 VERDICT = b",1640995200000,0,0,-,0123456789ab,0,0"
 
 
-class CardsNoopCore(ShardCore):
-    """Writes what it reads and constant bytes; its state is one number."""
+class CardsNoopCore(CountingCore):
+    """Writes what it reads and constant bytes."""
 
     NAME = "cards-noop"
-    VERSION = 1
-    CELLS = 1
     BATCH_RECORDS = CardsCore.BATCH_RECORDS
 
     def __init__(self, partition: int) -> None:
         self._partition = partition
-        self._records = 0
+        super().__init__()
 
     def apply(self, batch: Batch) -> list[Output]:
         """One record for each."""
@@ -46,18 +44,6 @@ class CardsNoopCore(ShardCore):
         return [
             (OUTPUT, partition, key, value[:60] + VERDICT) for key, value in zip(batch.keys, batch.values, strict=True)
         ]
-
-    def dump(self, whole: bool = False) -> list[tuple[int, bytes]]:
-        """The count."""
-        return [(0, self._records.to_bytes(8, "big"))]
-
-    def load(self, cells: Mapping[int, tuple[int, bytes]]) -> int:
-        """The count and its offset."""
-        if not cells:
-            return 0
-        offset, payload = cells[0]
-        self._records = int.from_bytes(payload, "big")
-        return offset
 
 
 def job_of(options: argparse.Namespace) -> launch.StreamingJob:

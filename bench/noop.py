@@ -31,18 +31,38 @@ EVENT = b"e" * 450
 CREDIT = b'{"credit":"' + b"c" * 250 + b'"}'
 
 
-class NoopCore(ShardCore):
-    """Writes constant bytes; its state is one number."""
+class CountingCore(ShardCore):
+    """A core whose state is the number of records it has seen."""
 
-    NAME = "noop"
     VERSION = 1
     CELLS = 1
+
+    def __init__(self) -> None:
+        self._records = 0
+
+    def dump(self, whole: bool = False) -> list[tuple[int, bytes]]:
+        """The count."""
+        return [(0, self._records.to_bytes(8, "big"))]
+
+    def load(self, cells: Mapping[int, tuple[int, bytes]]) -> int:
+        """The count and its offset."""
+        if not cells:
+            return 0
+        offset, payload = cells[0]
+        self._records = int.from_bytes(payload, "big")
+        return offset
+
+
+class NoopCore(CountingCore):
+    """Writes constant bytes."""
+
+    NAME = "noop"
 
     def __init__(self, partition: int, partitions: int, topics: Topics) -> None:
         self._partition = partition
         self._other = (partition + 1) % partitions
         self._topics = topics
-        self._records = 0
+        super().__init__()
 
     def apply(self, batch: Batch) -> list[Output]:
         """Constant outputs by the kind of each record."""
@@ -60,18 +80,6 @@ class NoopCore(ShardCore):
             else:
                 outputs += fulfil
         return outputs
-
-    def dump(self, whole: bool = False) -> list[tuple[int, bytes]]:
-        """The count."""
-        return [(0, self._records.to_bytes(8, "big"))]
-
-    def load(self, cells: Mapping[int, tuple[int, bytes]]) -> int:
-        """The count and its offset."""
-        if not cells:
-            return 0
-        offset, payload = cells[0]
-        self._records = int.from_bytes(payload, "big")
-        return offset
 
 
 def job_of(options: argparse.Namespace) -> launch.StreamingJob:

@@ -9,23 +9,20 @@ no-op job as the yardstick in the same run. Every transfer is checked; a run wit
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import platform
 import signal
 import sys
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from bench import noop
+from bench.report import deliver, json_option, machine
 from bench.stack import BenchStack, bench_stack
 from florin_io.kafka.log import end_offsets
 from jobs.load.config import Config
@@ -168,27 +165,12 @@ def measure(plan: Plan, say: Console) -> dict[str, Any]:
         figures["recovery_s"] = recovery(stack, plan)
         say.print("throughput with the read model on ...")
         figures["with_read_model_per_s"], figures["read_model_events_per_s"] = read_model_rate(stack, plan)
-    figures["machine"] = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    figures["machine"] = machine()
     return figures
 
 
-def show(figures: dict[str, Any], console: Console) -> None:
-    """The figures as tables."""
-    table = Table("figure", "value", "meaning", title=f"bench.transfer on {figures['machine']}")
-    for name, meaning in ABOUT.items():
-        value = figures[name]
-        table.add_row(name, f"{value:,.0f}" if value >= 100 else f"{value:.3g}", meaning)
-    console.print(table)
-    table = Table("process", "CPU us per transfer", title="Where the CPU time of a transfer goes")
-    for name, seconds in sorted(figures["cpu_s_per_transfer_by_process"].items(), key=lambda item: -item[1]):
-        table.add_row(name, f"{seconds * 1e6:.0f}")
-    console.print(table)
-
-
 @click.command(help=(__doc__ or "").replace("\n\n", "\n\n\b\n"))
-@click.option(
-    "--json", "json_to", metavar="FILE", help="Write JSON to FILE, `-` for standard output, instead of a table."
-)
+@json_option
 @click.option(
     "--seconds", default=30.0, show_default=True, help="Length of each throughput run; the others follow from it."
 )
@@ -202,12 +184,8 @@ def main(json_to: str | None, seconds: float, in_flight: int) -> None:
     except WrongOutcomes as error:
         say.print(f"[red]no figures: {error}[/red]", soft_wrap=True)
         sys.exit(1)
-    if json_to is None:
-        show(figures, Console(highlight=False))
-    elif json_to == "-":
-        print(json.dumps(figures))
-    else:
-        Path(json_to).write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    cpu_us = {name: f"{seconds * 1e6:.0f}" for name, seconds in figures["cpu_s_per_transfer_by_process"].items()}
+    deliver(figures, json_to, "bench.transfer", ABOUT, "transfer", cpu_us)
 
 
 if __name__ == "__main__":

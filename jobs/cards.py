@@ -103,6 +103,7 @@ def job_of(options: argparse.Namespace) -> launch.StreamingJob:
     shards = card_shards(topics, options.partitions, rules, history, explain=options.explain)
 
     def build(pipeline: beam.Pipeline) -> None:
+        warm_up()  # compiled once here, the workers of this machine only read what is cached
         pipeline | "Score" >> RunShards(shards, settings, namespace=NAMESPACE, max_parallelism=options.max_parallelism)
 
     return launch.StreamingJob(
@@ -144,10 +145,7 @@ def main(argv: Sequence[str]) -> int:
     options, _ = made.parse_known_args(argv)
     if options.action == "stop":
         return subprocess.run([sys.executable, "-m", "flink", "savepoint", _name(options)], check=False).returncode
-    if options.action == "report":
-        return launch.main(job_of, made, [*argv, "--attach"])
-    warm_up()  # compiled once here, the workers of this machine only read what is cached
-    return launch.main(job_of, made, argv)
+    return launch.main(job_of, made, [*argv, "--attach"] if options.action == "report" else argv)
 
 
 if __name__ == "__main__":
