@@ -19,8 +19,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from florin_io import endpoints
-from florin_io.kafka.client import admin
-from jobs.hub.topics import TopicsMissing
+from jobs.hub.topics import card_partitions
 from jobs.load.card_watch import Watch
 from jobs.load.wire import Sender
 from transforms.cards.fields import PACKET
@@ -35,7 +34,6 @@ WINDOW_S = 10
 CLOSED_LOOP = 200_000
 _SLICE = 2_000
 _IDLE_S = 0.001
-_TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -155,7 +153,7 @@ class _Run:
         if self._file is None:
             topics = Topics(config.topic_prefix)
             bootstrap = endpoints.resolve(kafka=config.kafka).kafka
-            counts = topic_partitions(bootstrap, [topics.transactions, topics.scored])
+            counts = card_partitions(bootstrap, [topics.transactions, topics.scored])
             self._topic, self._partitions = topics.transactions, counts[topics.transactions]
             if config.watch:
                 self._watch = Watch(bootstrap, topics.scored, counts[topics.scored], config.warmup_s)
@@ -284,18 +282,6 @@ class _Part:
             self.values = traffic.packets.view(f"S{PACKET}").ravel().tolist()
             self.keys = np.ascontiguousarray(traffic.packets[:, :14]).view("S14").ravel().tolist()
             self.partitions = partitions_of(traffic.cards, partitions).tolist()
-
-
-def topic_partitions(bootstrap: str, names: list[str]) -> dict[str, int]:
-    """Number of partitions of each topic. Raises KafkaUnreachable, TopicsMissing."""
-    known = admin(bootstrap).list_topics(timeout=_TIMEOUT_S).topics
-    missing = [name for name in names if name not in known]
-    if missing:
-        raise TopicsMissing(
-            f"Kafka at {bootstrap} has no topic {', '.join(missing)}: `python -m jobs.cards start` makes it; other "
-            "names need --topic-prefix"
-        )
-    return {name: len(known[name].partitions) for name in names}
 
 
 def _label_table(traffic: Traffic, rows: np.ndarray[Any, np.dtype[np.int64]]) -> pa.Table:

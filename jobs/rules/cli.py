@@ -17,8 +17,9 @@ from rich.table import Table
 
 from florin_io import endpoints
 from florin_io.kafka.client import KafkaUnreachable
+from jobs.hub.topics import TopicsMissing
 from jobs.rules.backtest import case_outcomes, compare_with_log
-from jobs.rules.log import Log, RefusedCommand, TopicsMissing
+from jobs.rules.log import Log, RefusedCommand
 from transforms.cards.rules.cases import CaseFileError, Outcome
 from transforms.cards.rules.language import parse
 from transforms.cards.rules.model import RuleSet, RuleSetError

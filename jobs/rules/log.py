@@ -10,17 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from florin_io.control import append_everywhere
-from florin_io.kafka.client import admin
 from florin_io.kafka.log import LogReader, TopicReader
+from jobs.hub.topics import card_partitions
 from transforms.cards.rulebook import PREFIX, RuleBook
 from transforms.cards.topics import Topics
 
-_TIMEOUT_S = 20.0
 _READ = 20_000
-
-
-class TopicsMissing(ValueError):
-    """Topics of the job that are not there; the message names them and the remedy."""
 
 
 class RefusedCommand(ValueError):
@@ -36,15 +31,8 @@ class Log:
 
     def partitions(self) -> int:
         """How many partitions transactions have. Raises KafkaUnreachable, TopicsMissing."""
-        known = admin(self.bootstrap).list_topics(timeout=_TIMEOUT_S).topics
         wanted = (self.topics.transactions, self.topics.scored, self.topics.dead_letters)
-        missing = [name for name in wanted if name not in known]
-        if missing:
-            raise TopicsMissing(
-                f"Kafka at {self.bootstrap} has no topic {', '.join(missing)}: start `python -m jobs.cards`, which "
-                "makes them; other names need --topic-prefix"
-            )
-        return len(known[self.topics.transactions].partitions)
+        return card_partitions(self.bootstrap, wanted)[self.topics.transactions]
 
     def send(self, command: dict[str, Any], wait_s: float) -> None:
         """Append a command to every partition, then look for `wait_s` seconds whether a shard refuses it.

@@ -78,7 +78,7 @@ class Message:
 
 def install(monkeypatch: pytest.MonkeyPatch, flags: Any = lambda text: False, lose: int = 0) -> Memory:
     memory = Memory(flags, lose)
-    monkeypatch.setattr(load, "topic_partitions", lambda bootstrap, names: dict.fromkeys(names, 4))
+    monkeypatch.setattr(load, "card_partitions", lambda bootstrap, names: dict.fromkeys(names, 4))
     monkeypatch.setattr(load, "Sender", lambda bootstrap, failed: memory)
     monkeypatch.setattr(card_watch, "listener", lambda bootstrap, topic, partitions: Listener(memory))
     return memory

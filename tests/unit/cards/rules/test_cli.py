@@ -11,10 +11,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from florin_io.kafka.client import KafkaUnreachable
+from jobs.hub.topics import TopicsMissing
 from jobs.rules import cli
 from jobs.rules.backtest import Comparison, Replay
 from jobs.rules.cli import rules
-from jobs.rules.log import Log, RefusedCommand, TopicsMissing
+from jobs.rules.log import Log, RefusedCommand
 from transforms.cards.rulebook import RuleBook
 from transforms.cards.rules.language import parse
 from transforms.cards.rulesets import shipped, text_of
