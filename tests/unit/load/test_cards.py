@@ -14,6 +14,7 @@ import pyarrow.parquet
 import pytest
 from click.testing import CliRunner
 
+from jobs.hub import topics
 from jobs.load import card_watch
 from jobs.load import cards as load
 from jobs.load.__main__ import cli
@@ -233,7 +234,7 @@ def test_missing_topics_name_the_job_that_makes_them(monkeypatch: pytest.MonkeyP
         def list_topics(self, timeout: float) -> Nothing:
             return self
 
-    monkeypatch.setattr(load, "admin", lambda bootstrap: Nothing())
+    monkeypatch.setattr(topics, "admin", lambda bootstrap: Nothing())
     result = CliRunner().invoke(cli, ["cards", "--count", "1"])
     assert result.exit_code == 3
     assert "card-transactions" in result.output
