@@ -92,7 +92,8 @@ def metrics(config: StackConfig) -> Child:
 
 
 def _flink(config: StackConfig, name: str, heap: int, main: str, *flags: str) -> list[str]:
-    java = _java(config, name, heap, "-XX:+UseSerialGC", *ADD_OPENS, *flags)
+    # Neither runs hot code, Python does: the first compiler alone starts them quicker and leaves the cores to the workers.
+    java = _java(config, name, heap, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *ADD_OPENS, *flags)
     return [*java, main, "--configDir", str(config.folder / "conf")]
 
 
@@ -104,8 +105,7 @@ def _flink_env(path: list[Path]) -> dict[str, str]:
 def jobmanager(config: StackConfig) -> Child:
     """Without Beam on its class path: each job's Beam is loaded with the job, so that it finds the job's pipeline."""
     main = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
-    # It runs no hot code, and starts and compiles job graphs quicker with the first compiler alone.
-    command = _flink(config, "jobmanager", config.jobmanager_heap_mb, main, "-XX:TieredStopAtLevel=1")
+    command = _flink(config, "jobmanager", config.jobmanager_heap_mb, main)
     command += ["--executionMode", "cluster", "-D", "metrics.reporter.prometheus.jobName=jobmanager"]
     return Child("jobmanager", command, env=_flink_env(_flink_jars()))
 
