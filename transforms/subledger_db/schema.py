@@ -1,0 +1,169 @@
+"""The subledger's schema: its version, its roles, and connections that work as the loader."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from procrastinate import App, SyncPsycopgConnector
+from psycopg import sql
+
+from florin_io.postgres import Connection, Database, PostgresUnreachable, SchemaError, drop, migrate, with_secret
+
+DEFAULT_SCHEMA = "subledger"
+LOADER = "subledger_loader"
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+READABLE = (
+    "tenant", "rule_set", "rule", "entity", "period", "account", "schedule", "request", "progress", "manifest",
+    "input_file", "reconciliation", "reject", "je_header", "je_line", "lot", "position", "balance",
+)  # fmt: skip
+"""Tables that a tenant's readers may read, of their tenant's rows."""
+VIEWS = ("event", "journal", "trial_balance", "current_position", "current_lot")
+"""Views over them, with the reader's own rights."""
+
+
+@dataclass(frozen=True)
+class LedgerDatabase(Database):
+    """A database whose connections act as the loader role, which owns the tables, and find the queue as well."""
+
+    schema: str = DEFAULT_SCHEMA
+
+    @property
+    def queue_schema(self) -> str:
+        """Where Procrastinate's tables are."""
+        return f"{self.schema}_queue"
+
+    def connect(self, *, application: str, settings: dict[str, str] | None = None) -> Connection:
+        """A connection, autocommit. Raises PostgresUnreachable; SchemaError if the tables were never made."""
+        found = {"role": LOADER, "search_path": self.search_path, **(settings or {})}
+        try:
+            return super().connect(application=application, settings=found)
+        except PostgresUnreachable as error:
+            if f'role "{LOADER}" does not exist' not in str(error):
+                raise
+            raise SchemaError(
+                f"{self}: has no subledger yet; make it with `python -m jobs.subledger prepare`"
+            ) from None
+
+    @property
+    def search_path(self) -> str:
+        """Our tables, then the queue's."""
+        return f'"{self.schema}","{self.queue_schema}",pg_catalog'
+
+    def as_user(self, application: str) -> Connection:
+        """A connection with the rights of the user in the address: for roles and for readers."""
+        return super().connect(application=application)
+
+
+def connect(conninfo: str, application: str, schema: str = DEFAULT_SCHEMA, *, staging: bool = False) -> Connection:
+    """A loader's connection; `staging`: commits do not wait for the disk, since publication checks what is there.
+
+    Raises PostgresUnreachable, SchemaError.
+    """
+    settings = {"synchronous_commit": "off"} if staging else None
+    return LedgerDatabase(conninfo, schema).connect(application=application, settings=settings)
+
+
+def prepare(database: LedgerDatabase) -> list[str]:
+    """Make roles, tables and queue or bring them to this version; returns the changes applied.
+
+    Raises SchemaError, also where the user may not make the loader role; PostgresUnreachable.
+    """
+    with database.as_user("florin subledger") as admin:
+        _make_loader(admin, database)
+    applied = migrate(database, MIGRATIONS)
+    with database.connect(application="florin subledger") as connection:
+        made = connection.execute("SELECT to_regclass(%s)", (f"{database.queue_schema}.procrastinate_jobs",)).fetchone()
+    if made == (None,):
+        _make_queue(database)
+        applied.append("queue")
+    return applied
+
+
+def remove(database: LedgerDatabase) -> None:
+    """Throw away the schema and the queue with everything in them. Roles stay: other schemas may use them."""
+    drop(Database(database.conninfo, database.schema))
+    drop(Database(database.conninfo, database.queue_schema))
+
+
+def _make_loader(admin: Connection, database: LedgerDatabase) -> None:
+    try:
+        with admin.transaction():
+            admin.execute("SELECT pg_advisory_xact_lock(hashtextextended('florin subledger roles', 0))")
+            if not _is_role(admin, LOADER):
+                admin.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(LOADER)))
+                admin.execute(sql.SQL("GRANT {} TO current_user").format(sql.Identifier(LOADER)))
+            admin.execute(
+                sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(
+                    sql.Identifier(admin.info.dbname), sql.Identifier(LOADER)
+                )
+            )
+            for name in (database.schema, database.queue_schema):
+                admin.execute(
+                    sql.SQL("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}").format(
+                        sql.Identifier(name), sql.Identifier(LOADER)
+                    )
+                )
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise SchemaError(
+            f"{database}: this user may not make the role {LOADER} and its schemas ({_first_line(error)}); run "
+            "`python -m jobs.subledger prepare` once as one that may (CREATEROLE, CREATE on the database), and then "
+            f"`GRANT {LOADER} TO` the user that loads"
+        ) from error
+
+
+def _make_queue(database: LedgerDatabase) -> None:
+    connector = SyncPsycopgConnector(
+        conninfo=with_secret(database.conninfo),
+        kwargs={"options": f'-c role={LOADER} -c search_path="{database.queue_schema}",pg_catalog'},
+        min_size=1,
+        max_size=1,
+    )
+    with App(connector=connector).open() as app:
+        app.schema_manager.apply_schema()
+
+
+def make_reader(admin: Connection, tenant_id: int, role: str) -> None:
+    """Let members of `role` read one tenant's rows of every table, and nothing else. The role is made if need be.
+
+    `admin` is a connection of the loader's that may make roles. Raises SchemaError if it may not.
+    """
+    name = sql.Identifier(role)
+    if not _is_role(admin, role):
+        try:
+            # The loader itself makes no roles: who called us does.
+            with admin.transaction():
+                admin.execute("RESET ROLE")
+                admin.execute(sql.SQL("SET LOCAL ROLE NONE"))
+                admin.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(name))
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise SchemaError(
+                f"the role {role} is missing and this user may not make it ({_first_line(error)})"
+            ) from error
+        finally:
+            admin.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(LOADER)))
+    admin.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(_current_schema(admin), name))
+    tables = sql.SQL(", ").join(sql.Identifier(table) for table in (*READABLE, "event_class", *VIEWS))
+    admin.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(tables, name))
+    for table in READABLE:
+        # A constant condition lets the planner leave out the other tenants' partitions.
+        admin.execute(
+            sql.SQL("CREATE POLICY {} ON {} FOR SELECT TO {} USING (tenant_id = {})").format(
+                sql.Identifier(f"tenant_{tenant_id}"), sql.Identifier(table), name, sql.Literal(tenant_id)
+            )
+        )
+
+
+def _current_schema(connection: Connection) -> sql.Identifier:
+    (name,) = connection.execute("SELECT current_schema()").fetchone() or ("",)
+    return sql.Identifier(name)
+
+
+def _is_role(connection: Connection, name: str) -> bool:
+    return connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (name,)).fetchone() is not None
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]
