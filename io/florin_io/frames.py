@@ -31,7 +31,7 @@ _NEWLINE = ord("\n")
 _GZIP_MAGIC, _ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 _gzip_reader: Any = igzip.IGzipFile
-_GzipError: type[Exception] = isal_zlib.error  # declared as a mere value
+_GzipError: Any = isal_zlib.error
 T = TypeVar("T")
 
 
