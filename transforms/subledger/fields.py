@@ -11,10 +11,10 @@ from typing import Final
 import pyarrow as pa
 
 SOURCE: Final = "ledger"
-"""The source of event keys where an entity names no other."""
+"""The source of event keys, unless settings name another."""
 COLUMNS: Final = (
-    "source_id", "version", "event_class", "entity", "trade_date", "settle_date", "account_ref", "instrument", "quantity",
-    "price", "currency", "amount", "fee", "fee_currency", "fx_rate", "reference",
+    "source_id", "version", "event_class", "entity", "trade_date", "settle_date", "account_ref", "instrument",
+    "quantity", "price", "currency", "amount", "fee", "fee_currency", "fx_rate", "reference",
 )  # fmt: skip
 """Columns of a ledger file; any order is taken."""
 
@@ -129,10 +129,10 @@ HEADER: Final = pa.schema([
     pa.field("file", pa.int32(), False),
     pa.field("line", pa.int64(), False),
 ])  # fmt: skip
-"""A journal entry. `event_class` is the event's own (CANCEL, CORRECT included), `effect` the class whose booking this is
-or takes back (BUY to REVALUE). `gain` is the accounted gain of it: realised of a SELL, change of the unrealised of a
-REVALUE, with the opposite sign where taken back. `reference_id` is set for REVERSAL only: the event taken back; of a
-published event that is found there, nothing is left to cancel."""
+"""A journal entry. `event_class` is the event's own (CANCEL, CORRECT included), `effect` the class whose booking this
+is or takes back (BUY to REVALUE). `gain` is the accounted gain of it: realised of a SELL, change of the unrealised of
+a REVALUE, with the opposite sign where taken back. `reference_id` is set for REVERSAL only: the event taken back,
+which cannot be taken back again."""
 
 LINE: Final = pa.schema([
     pa.field("je_no", pa.int64(), False),
@@ -150,8 +150,8 @@ LINE: Final = pa.schema([
     pa.field("instrument", pa.string()),
 ])  # fmt: skip
 """A line: `amount` in its currency and `accounted` in the base currency are not negative, `side` says which way.
-`fx_rate` is null where the accounted amount is not the row's rate times the amount: cost and gain have the rates of their
-lots. `quantity` and `lot` (the je_no of the buying entry) stand on lines that change a lot."""
+`fx_rate` is null where the accounted amount is not the row's rate times the amount: cost and gain have the rates of
+their lots. `quantity` and `lot` (the je_no of the buying entry) stand on lines that change a lot."""
 
 LOT: Final = pa.schema([
     pa.field("instrument", pa.string(), False),
@@ -175,7 +175,8 @@ POSITION: Final = pa.schema([
     _amount("unrealised", False),
     _amount("realised", False),
 ])  # fmt: skip
-"""An instrument after the request; currency null where nothing is held. `unrealised` is accounted, life to date, `realised` of this request."""
+"""An instrument after the request; currency null where nothing is held. `unrealised` is accounted, life to date,
+`realised` accounted, of this request."""
 
 BALANCE: Final = pa.schema([
     pa.field("period", pa.int32(), False),

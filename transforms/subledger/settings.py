@@ -53,9 +53,7 @@ class Settings:
                 raise SubledgerError(f"period {period}: year and month as in 202601")
         for currency, digits in self.digits.items():
             if not re.fullmatch("[A-Z]{3}", currency) or not 0 <= digits <= 4:
-                raise SubledgerError(
-                    f"currency {currency!r} with {digits} digits: three capital letters, 0 to 4 digits"
-                )
+                raise SubledgerError(f"currency {currency!r}, {digits} digits: three capital letters and 0 to 4")
 
     def to_json(self) -> str:
         """The settings as one JSON object."""
