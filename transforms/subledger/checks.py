@@ -1,4 +1,4 @@
-"""What makes a row's values wrong, whichever class they belong to: codes of column and reason, for rows and bookings."""
+"""What makes a row's values wrong, in a file or when it is booked: codes of column and reason."""
 
 from __future__ import annotations
 

@@ -207,3 +207,8 @@ def first_je_no(request: int, task: int) -> int:
     if not 0 <= request <= MAX_REQUEST or not 0 <= task <= MAX_TASK:
         raise ValueError(f"request {request}, task {task}: entry numbers have room for {MAX_REQUEST} and {MAX_TASK}")
     return (request << 43) | (task << 31)
+
+
+def request_of(je_no: int) -> int:
+    """The request that posted the entry (or opened the lot) of a number."""
+    return je_no >> 43

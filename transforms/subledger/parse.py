@@ -165,8 +165,8 @@ def _columns(count: int) -> Columns:
         return np.empty(count, np.uint8)
 
     return Columns(
-        longs(), ints(), small(), ints(), longs(), longs(), longs(), longs(), longs(), longs(), longs(), longs(), ints(),
-        np.empty((6, count), np.uint64), small(), longs(), longs(), longs(), longs(),
+        longs(), ints(), small(), ints(), longs(), longs(), longs(), longs(), longs(), longs(), longs(), longs(),
+        ints(), np.empty((6, count), np.uint64), small(), longs(), longs(), longs(), longs(),
     )  # fmt: skip
 
 

@@ -166,7 +166,7 @@ def same(data: Bytes, start: int, stop: int, text: Bytes) -> bool:
     """Whether a field is this text."""
     if stop - start != len(text):
         return False
-    for i in range(len(text)):
+    for i in range(len(text)):  # noqa: SIM110 - compiled, and it cannot compile a generator
         if data[start + i] != text[i]:
             return False
     return True
