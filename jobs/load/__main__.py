@@ -11,6 +11,7 @@ from rich.console import Console
 from jobs.load.cards_cli import cards
 from jobs.load.config import Config
 from jobs.load.report import show
+from jobs.load.subledger_cli import subledger
 from jobs.load.terminal import guarded
 from jobs.load.transfer import run
 from transforms.load.scenarios import SCENARIOS, parse_mix
@@ -92,6 +93,7 @@ def _pair(text: str) -> tuple[str, ...]:
 
 
 cli.add_command(cards)
+cli.add_command(subledger)
 
 if __name__ == "__main__":
     cli()
