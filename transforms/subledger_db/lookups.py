@@ -19,6 +19,8 @@ from transforms.subledger import fields
 from transforms.subledger_db.model import Request
 
 _AT_ONCE = 20_000
+# Entry numbers of one request: its own number is the bits above.
+_NUMBERS = fields.first_je_no(1, 0)
 # COPY BINARY: a header of 19 bytes, rows of a field count, a length and 16 bytes, and a trailer of 2.
 _COPY_HEADER, _COPY_TRAILER = 19, 2
 _ID_ROW = np.dtype([("fields", ">i2"), ("size", ">i4"), ("hi", ">u8"), ("lo", ">u8")])
@@ -110,7 +112,7 @@ def _lines(connection: Connection, request: Request, numbers: Sequence[int]) -> 
             "AND l.je_no = ANY(%(numbers)s) ORDER BY l.je_no, l.line_no",
             {
                 "tenant": request.entity.tenant_id, "numbers": part,
-                "among": sorted({fields.request_of(number) for number in part}),
+                "among": sorted({number // _NUMBERS for number in part}),
             },
         )
         for part in _parts(sorted(numbers))

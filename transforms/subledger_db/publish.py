@@ -73,6 +73,8 @@ def publish(connection: Connection, request: Request, attempt: int, what: Public
         _write_files(connection, request, what.files)
         _write_accounts(connection, request)
         _mark(connection, request, what.totals)
+        if request.kind == "REVERSE":
+            _mark_reversed(connection, request)
 
 
 def _must_reconcile(request: Request, what: Publication) -> None:
@@ -126,7 +128,7 @@ def _period(name: str) -> int | None:
 
 def _must_be_open(connection: Connection, request: Request, periods: set[int]) -> None:
     """Periods stay open until this transaction ends: closing one waits for the lock."""
-    found = dict(
+    found: dict[int, str] = dict(
         connection.execute(
             "SELECT period, state FROM period WHERE entity_id = %s AND period = ANY(%s) FOR SHARE",
             (request.entity.entity_id, list(periods)),
@@ -200,3 +202,11 @@ def _mark(connection: Connection, request: Request, totals: Totals) -> None:
             "lines": totals.lines_posted, "low": low, "high": high,
         },
     )  # fmt: skip
+
+
+def _mark_reversed(connection: Connection, request: Request) -> None:
+    done = connection.execute(
+        "UPDATE request SET state = 'REVERSED' WHERE request_id = %s AND state = 'PUBLISHED'", (request.target_id,)
+    )
+    if done.rowcount != 1:
+        raise LedgerError(f"request {request.target_id} is no longer published: it cannot be reversed")

