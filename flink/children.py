@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-from flink import jars, postgres
+from flink import jars, object_store, postgres
 from flink.config import StackConfig, taskmanager_options
 from flink.errors import StackError
 from flink.java import ADD_OPENS, find_java
@@ -85,6 +85,11 @@ def kafka(config: StackConfig) -> Child:
 def database(config: StackConfig) -> Child:
     command, user = postgres.prepare(config.folder / "postgres", config.postgres)
     return Child("postgres", command, stop_signal=signal.SIGINT, stop_s=15, user=user)
+
+
+def objects(config: StackConfig) -> Child:
+    command = object_store.prepare(config.folder / "objects", config.objects)
+    return Child("objects", command, stop_s=5)
 
 
 def metrics(config: StackConfig) -> Child:

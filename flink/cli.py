@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from flink import paths, postgres, records, savepoints, stack
+from flink import object_store, paths, postgres, records, savepoints, stack
 from flink.config import StackConfig
 from flink.errors import StackError
 from flink.processes import free_port
@@ -34,7 +34,7 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """The local stack: Kafka, Flink and PostgreSQL as child processes of one supervisor, all on loopback.
+    """The local stack: Kafka, Flink, PostgreSQL and an object store as children of one supervisor, all on loopback.
 
     The run folder is FLORIN_HOME (default ./.florin).
     """
@@ -42,11 +42,14 @@ def main() -> None:
 
 @main.command()
 @click.option("--taskmanagers", "-n", default=3, show_default=True, help="TaskManagers, one slot each.")
-@click.option("--port-base", type=int, help="Use PORT (Flink), +1 (Kafka), +2 (Postgres), +3 (metrics) instead.")
+@click.option(
+    "--port-base", type=int, help="Use PORT (Flink), +1 (Kafka), +2 (Postgres), +3 (metrics), +4 (objects) instead."
+)
 @click.option("--flink-port", type=int, help="Flink's web UI and REST.  [default: 8081]")
 @click.option("--kafka-port", type=int, help="Kafka.  [default: 9092]")
 @click.option("--postgres-port", type=int, help="PostgreSQL.  [default: 5432]")
 @click.option("--metrics-port", type=int, help="Prometheus metrics.  [default: 9250]")
+@click.option("--objects-port", type=int, help="Object store.  [default: 4443]")
 @click.option("--taskmanager-heap", default=384, show_default=True, help="Task heap of a TaskManager in MB.")
 def up(
     taskmanagers: int,
@@ -55,11 +58,15 @@ def up(
     kafka_port: int | None,
     postgres_port: int | None,
     metrics_port: int | None,
+    objects_port: int | None,
     taskmanager_heap: int,
 ) -> None:
     """Start the stack and wait until every server answers."""
-    asked = {"flink": flink_port, "kafka": kafka_port, "postgres": postgres_port, "metrics": metrics_port}
-    usual = {"flink": 8081, "kafka": 9092, "postgres": 5432, "metrics": 9250}
+    asked = {
+        "flink": flink_port, "kafka": kafka_port, "postgres": postgres_port, "metrics": metrics_port,
+        "objects": objects_port,
+    }  # fmt: skip
+    usual = {"flink": 8081, "kafka": 9092, "postgres": 5432, "metrics": 9250, "objects": 4443}
     if port_base:
         usual = {name: port_base + step for step, name in enumerate(usual)}
     ports = {name: port or usual[name] for name, port in asked.items()}
@@ -84,6 +91,7 @@ def show(config: StackConfig) -> None:
         "Flink web UI": config.flink_url,
         "Kafka": config.kafka_address,
         "Postgres": postgres.psql_line(config.postgres),
+        "Objects": f"{config.objects_url} (gs://{', gs://'.join(object_store.BUCKETS)})",
         "Prometheus": config.metrics_url,
         "Logs": str(config.folder / "logs"),
     }

@@ -20,6 +20,7 @@ class StackConfig:
     flink: int = 8081
     postgres: int = 5432
     metrics: int = 9250
+    objects: int = 4443
     controller: int = 19093
     jobmanager: int = 16123
     taskmanagers: int = 3
@@ -47,6 +48,10 @@ class StackConfig:
     @property
     def metrics_url(self) -> str:
         return f"http://{LOOPBACK}:{self.metrics}/metrics"
+
+    @property
+    def objects_url(self) -> str:
+        return f"http://{LOOPBACK}:{self.objects}"
 
     def save(self) -> None:
         write_atomic(self.folder / "config.json", json.dumps(asdict(self), indent=1) + "\n")

@@ -29,7 +29,11 @@ from flink.rest import FlinkError, FlinkRest
 READY_S = 90
 # Longer than the supervisor gives its slowest group of children.
 STOP_S = 45
-OPTIONS = {"kafka": "--kafka-port", "flink": "--flink-port", "postgres": "--postgres-port", "metrics": "--metrics-port"}
+OPTIONS = {
+    "kafka": "--kafka-port", "flink": "--flink-port", "postgres": "--postgres-port", "metrics": "--metrics-port",
+    "objects": "--objects-port",
+}  # fmt: skip
+NAMES = {"metrics": "Prometheus metrics", "objects": "the object store"}
 
 
 @contextmanager
@@ -74,7 +78,7 @@ def start(config: StackConfig) -> None:
     find_java()
     flink_folder()
     for what, option in OPTIONS.items():
-        require_free(getattr(config, what), "Prometheus metrics" if what == "metrics" else what.capitalize(), option)
+        require_free(getattr(config, what), NAMES.get(what, what.capitalize()), option)
     shutil.rmtree(config.folder / "tmp", ignore_errors=True)
     write_files(config)
     with (config.folder / "logs" / "supervisor.log").open("ab") as log:
@@ -100,6 +104,7 @@ def answers(config: StackConfig) -> dict[str, Callable[[], bool]]:
         "kafka": lambda: _kafka_answers(config),
         "postgres": lambda: _postgres_answers(config),
         "metrics": lambda: _listens(config.metrics),
+        "objects": lambda: _listens(config.objects),
     }
 
 

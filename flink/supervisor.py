@@ -72,7 +72,7 @@ class Supervisor:
     def _start_all(self) -> None:
         """Flink first, since it is the slowest; in this order they are stopped from the end."""
         makers: list[Callable[[StackConfig], Child]] = [children.metrics, children.jobmanager]
-        for make in [*makers, *self._taskmanagers(), children.database, children.kafka]:
+        for make in [*makers, *self._taskmanagers(), children.database, children.objects, children.kafka]:
             if self.stopping:
                 return
             self._keep(make(self.config))
@@ -148,6 +148,7 @@ class Supervisor:
             "kafka": config.kafka_address,
             "flink": config.flink_url,
             "postgres": config.postgres_url,
+            "objects": config.objects_url,
             "prometheus": config.metrics_url,
             "taskmanagers": config.taskmanagers,
             "supervisor": {"pid": os.getpid(), "started": me.started if me else 0.0},

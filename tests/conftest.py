@@ -125,7 +125,7 @@ def florin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Florin]:
     quiet = tmp_path_factory.mktemp("kafka") / "client.properties"
     quiet.write_text("log_level=0\n")  # tests kill brokers, and clients would say so on and on
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("FLORIN_KAFKA", "FLORIN_FLINK", "FLORIN_POSTGRES"):
+        for name in ("FLORIN_KAFKA", "FLORIN_FLINK", "FLORIN_POSTGRES", "FLORIN_OBJECTS", "STORAGE_EMULATOR_HOST"):
             patch.delenv(name, raising=False)
         patch.setenv("FLORIN_HOME", str(home))
         patch.setenv("FLORIN_KAFKA_CONFIG", str(quiet))

@@ -1,4 +1,4 @@
-"""Where Kafka, Flink and PostgreSQL are: option, else environment, else the local stack's file, else localhost."""
+"""Where Kafka, Flink, PostgreSQL and the object store are: option, environment, the local stack's file, or default."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ DEFAULTS = {
     "kafka": "localhost:9092",
     "flink": "http://localhost:8081",
     "postgres": "postgresql://postgres@localhost:5432/postgres",
+    "objects": "https://storage.googleapis.com",
 }
 
 
@@ -21,6 +22,7 @@ class Endpoints:
     kafka: str
     flink: str
     postgres: str
+    objects: str
     origin: dict[str, str]
 
 
@@ -29,12 +31,14 @@ def home() -> Path:
     return Path(os.environ.get("FLORIN_HOME", ".florin")).absolute()
 
 
-def resolve(kafka: str | None = None, flink: str | None = None, postgres: str | None = None) -> Endpoints:
+def resolve(
+    kafka: str | None = None, flink: str | None = None, postgres: str | None = None, objects: str | None = None
+) -> Endpoints:
     """Find every address; arguments are what the user gave as options.
 
     Raises ValueError if the local stack's file is damaged.
     """
-    options = {"kafka": kafka, "flink": flink, "postgres": postgres}
+    options = {"kafka": kafka, "flink": flink, "postgres": postgres, "objects": objects}
     stack = _stack()
     found: dict[str, str] = {}
     origin: dict[str, str] = {}
@@ -48,7 +52,7 @@ def resolve(kafka: str | None = None, flink: str | None = None, postgres: str | 
             if value:
                 found[name], origin[name] = value, source
                 break
-    return Endpoints(found["kafka"], found["flink"], found["postgres"], origin)
+    return Endpoints(found["kafka"], found["flink"], found["postgres"], found["objects"], origin)
 
 
 def _stack() -> dict[str, str]:

@@ -32,6 +32,8 @@ Longs = npt.NDArray[np.int64]
 _F = TypeVar("_F", bound=Callable[..., Any])
 # Less is declared of these than there is.
 _numba_njit: Any = numba.njit
+_struct_proxy: Any = cgutils.create_struct_proxy
+_memcpy: Any = cgutils.raw_memcpy
 
 
 def _part(function: _F) -> _F:
@@ -65,10 +67,10 @@ def _copy(context: Any, target_array: Any, at: Any, source: Any, size: Any) -> A
     """memcpy from an address into a place of an array."""
 
     def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array = cgutils.create_struct_proxy(signature.args[0])(target, builder, arguments[0])
+        array = _struct_proxy(signature.args[0])(target, builder, arguments[0])
         into = builder.gep(array.data, [arguments[1]])
         pointer = builder.inttoptr(arguments[2], cgutils.voidptr_t)
-        cgutils.raw_memcpy(builder, into, pointer, arguments[3], 1)
+        _memcpy(builder, into, pointer, arguments[3], 1)
         return target.get_dummy_value()
 
     return types.void(target_array, types.int64, types.int64, types.int64), generate
@@ -83,7 +85,7 @@ def _storer(bits: int) -> Callable[[Bytes, int, int], None]:
     @intrinsic
     def store(context: Any, target_array: Any, at: Any, value: Any) -> Any:
         def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            array = cgutils.create_struct_proxy(signature.args[0])(target, builder, arguments[0])
+            array = _struct_proxy(signature.args[0])(target, builder, arguments[0])
             kind = ir.IntType(bits)
             place = builder.bitcast(builder.gep(array.data, [arguments[1]]), kind.as_pointer())
             number = builder.trunc(arguments[2], kind) if bits < 64 else arguments[2]
@@ -186,7 +188,7 @@ def _put_field(out: Bytes, at: int, column: Longs, row: int, groups: Longs, limb
     kind, data = column[KIND], column[DATA]
     if kind == CONSTANT:  # with its length before it
         copy_bytes(out, at, data, column[WIDTH])
-        return at + column[WIDTH]
+        return at + int(column[WIDTH])
     row += column[FIRST]
     if _is_null(column[VALID], row):
         _put_32(out, at, -1)

@@ -31,7 +31,7 @@ class Stack:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.env = {**os.environ, "FLORIN_HOME": str(home)}
-        for name in ("FLORIN_FLINK", "FLORIN_KAFKA", "FLORIN_POSTGRES"):
+        for name in ("FLORIN_FLINK", "FLORIN_KAFKA", "FLORIN_POSTGRES", "FLORIN_OBJECTS"):
             self.env.pop(name, None)
 
     def run(self, *command: str, expect: int = 0) -> str:
