@@ -34,7 +34,7 @@ RUN = [
     # Columns of card transactions and histories; quantiles of load generator and benchmark.
     "numpy>=1.26,<2.3",
     # Compiles the loops over card histories: a rule set runs some hundred times faster than in Python.
-    # Its minor version is fixed: kernels use an option that has no public name yet (transforms/cards/jit.py).
+    # Its minor version is fixed: kernels use an option that has no public name yet (transforms/jit.py).
     "numba>=0.68,<0.69",
     # Card histories as Arrow files; CSV and Parquet in.
     "pyarrow>=16,<19",
@@ -90,6 +90,7 @@ setup(
     package_data={
         "flink": ["jars.lock", "pom.xml"],
         "transforms.cards.rulesets": ["*.yaml"],
+        "transforms.subledger.rulesets": ["*.yaml"],
         "transforms.read_model": ["migrations/*.sql"],
         "transforms.subledger_db": ["migrations/*.sql"],
     },

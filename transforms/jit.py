@@ -19,9 +19,10 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 class Compiler:
     """Compiles the kernels of one folder; a change of any of its files makes all of them anew."""
 
-    def __init__(self, folder: Path, *patterns: str) -> None:
+    def __init__(self, folder: Path, *patterns: str, error_model: str = "numpy") -> None:
         found = sorted({Path(__file__), *(path for pattern in patterns for path in folder.glob(pattern))})
         stats = [(path.name, path.parent.name, path.stat()) for path in found]
+        self._error_model = error_model
         self._stamp = tuple((f"{parent}/{name}", stat.st_mtime_ns, stat.st_size) for name, parent, stat in stats)
 
     def njit(self, function: _F) -> _F:
@@ -29,7 +30,7 @@ class Compiler:
 
         With several, two processes that fill the cache at once would read each other's files under the wrong name.
         """
-        compiled: Any = _numba_njit(cache=True, nogil=True, _nrt=False, error_model="numpy")(function)
+        compiled: Any = _numba_njit(cache=True, nogil=True, _nrt=False, error_model=self._error_model)(function)
         # numba asks only whether the function's own file has changed, but the machine code it keeps holds every kernel
         # the function calls: a changed part would go on working as before.
         compiled._cache._cache_file._source_stamp = self._stamp

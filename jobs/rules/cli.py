@@ -22,9 +22,10 @@ from jobs.rules.backtest import case_outcomes, compare_with_log
 from jobs.rules.log import Log, RefusedCommand
 from transforms.cards.rules.cases import CaseFileError, Outcome
 from transforms.cards.rules.language import parse
-from transforms.cards.rules.model import RuleSet, RuleSetError
+from transforms.cards.rules.model import RuleSet
 from transforms.cards.rulesets import SHIPPED, text_of
 from transforms.cards.topics import Topics
+from transforms.rule_text.places import RuleSetError
 
 REFUSED, USAGE, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
 _SHOWN = 20

@@ -24,13 +24,13 @@ from transforms.cards.packed import WORDS
 from transforms.cards.routing import cells_of
 from transforms.cards.rulebook import PREFIX, RuleBook
 from transforms.cards.rules.explain import explain
-from transforms.cards.rules.model import RuleSetError
 from transforms.cards.scored import LINE
 from transforms.cards.snapshot import HERE, Main, decode_main, encode_main
 from transforms.cards.store import CardStore
 from transforms.cards.topics import Topics
 from transforms.cards.wire import OK, parse_into
 from transforms.core import Batch, Output, ShardCore, SnapshotError
+from transforms.rule_text.places import RuleSetError
 
 DUMP_BYTES: Final = 4_000_000
 """How many bytes of cards one part of a snapshot holds, more or less, as a cell is never cut."""

@@ -19,6 +19,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 
+from transforms.jit import Compiler
+
 # Less is declared of these than there is.
 _numba_njit: Any = numba.njit
 _make_array: Any = make_array
@@ -27,26 +29,8 @@ _insert_function: Any = cgutils.get_or_insert_function
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-def _stamp() -> tuple[tuple[str, int, int], ...]:
-    folder = Path(__file__).parent
-    found = sorted([*folder.glob("*.py"), *folder.glob("rules/*.py")])
-    stats = [(path.relative_to(folder).as_posix(), path.stat()) for path in found]
-    return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
-
-
-_STAMP = _stamp()
-
-
-def njit(function: _F) -> _F:
-    """numba.njit for what Python calls: with a cache on disk. It is called with one set of types only.
-
-    With several, two processes that fill the cache at once would read each other's files under the wrong name.
-    """
-    compiled: Any = _numba_njit(cache=True, nogil=True, _nrt=False)(function)
-    # numba asks only whether the function's own file has changed, but the machine code it keeps holds every kernel
-    # the function calls: a changed rule would go on deciding as before.
-    compiled._cache._cache_file._source_stamp = _STAMP
-    return cast(_F, compiled)
+njit = Compiler(Path(__file__).parent, "*.py", "rules/*.py", error_model="python").njit
+"""numba.njit for what Python calls."""
 
 
 def part(function: _F) -> _F:

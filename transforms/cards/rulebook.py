@@ -21,8 +21,9 @@ import msgspec
 from transforms.cards.packed import MAX_RULE, MAX_SET
 from transforms.cards.rules.compile import compile_set
 from transforms.cards.rules.language import parse
-from transforms.cards.rules.model import Mode, RuleSet, RuleSetError
+from transforms.cards.rules.model import Mode, RuleSet
 from transforms.cards.rules.program import Program
+from transforms.rule_text.places import RuleSetError
 
 PREFIX: Final = b'{"rules":'
 MAX_KEPT: Final = 100

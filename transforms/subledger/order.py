@@ -1,4 +1,4 @@
-"""The order in which rows are posted: by instrument (or account), trade date and source sequence, then whatever differs.
+"""The order in which rows are posted: by instrument (or account), trade date, source sequence, then whatever differs.
 
 Runs are sorted one by one, cut into ranges of whole instruments, and merged range by range.
 """

@@ -16,10 +16,10 @@ from transforms.cards import memory, wire
 from transforms.cards.core import CardsCore
 from transforms.cards.fields import DUPLICATE, FRAUD, FUTURE, FUTURE_MS, LOADED
 from transforms.cards.routing import cells_of
-from transforms.cards.rules.model import RuleSetError
 from transforms.cards.scored import Scored, decode_scored
 from transforms.cards.warm import warm_up
 from transforms.core import Output, SnapshotError
+from transforms.rule_text.places import RuleSetError
 
 CARD, OTHER, THIRD = plain.local_cards(3)
 

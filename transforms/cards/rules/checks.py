@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Final, TypeGuard
 
 from transforms.cards.fields import text_value
-from transforms.cards.rules.lexer import MAX_NUMBER, Source, Token
 from transforms.cards.rules.model import (
     FIELD_TYPES,
     Aggregate,
@@ -19,13 +18,13 @@ from transforms.cards.rules.model import (
     Field,
     In,
     ItemField,
-    Mistake,
     Not,
     Number,
     Or,
-    RuleSetError,
     Truth,
 )
+from transforms.rule_text.lexer import MAX_NUMBER, Token
+from transforms.rule_text.places import Mistake, RuleSetError, Source
 
 TRUTHS: Final = (Compare, In, Not, And, Or)
 LONGEST_WINDOW_DAYS: Final = 3_650

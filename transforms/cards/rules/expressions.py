@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 from transforms.cards.fields import HISTORY
 from transforms.cards.rules import checks as types
-from transforms.cards.rules.lexer import Source, Token, tokens
 from transforms.cards.rules.model import (
     AGGREGATES,
     FIELD_TYPES,
@@ -19,29 +17,23 @@ from transforms.cards.rules.model import (
     Constant,
     Field,
     ItemField,
-    Mistake,
     NativeCall,
     Not,
     Number,
     Or,
-    RuleSetError,
     Selection,
     Truth,
 )
 from transforms.cards.rules.native import NATIVES
+from transforms.rule_text.lexer import Token, tokens
+from transforms.rule_text.places import Mistake, RuleSetError, Source
+from transforms.rule_text.yaml_reader import suggestion
 
 COMPARISONS: Final = ("==", "!=", ">", ">=", "<", "<=")
 WINDOWS: Final = ("within", "ladder", "before")
 _WORDS: Final = (*WINDOWS, "and", "or", "not", "in", "past", "where", "this")
 MAX_DEPTH: Final = 32
 _FUNCTIONS: Final = (*AGGREGATES, "at", *NATIVES)
-
-
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """What was probably meant, and all there is."""
-    names = list(known)
-    close = difflib.get_close_matches(name, names, 1)
-    return f"did you mean {close[0]!r}?" if close else f"one of {', '.join(names)}"
 
 
 @dataclass(frozen=True, slots=True)

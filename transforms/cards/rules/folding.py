@@ -14,13 +14,13 @@ from transforms.cards.rules.model import (
     Field,
     In,
     ItemField,
-    Mistake,
     Not,
     Number,
     Or,
     Rule,
     Truth,
 )
+from transforms.rule_text.places import Mistake
 
 Known = bool | None
 """Whether a condition always or never holds, or None."""

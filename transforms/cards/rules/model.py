@@ -19,6 +19,7 @@ from transforms.cards.fields import (
     WIDTHS,
 )
 from transforms.cards.rules import program as p
+from transforms.rule_text.places import Mistake
 
 Mode = Literal["live", "shadow", "off"]
 MODES: Final = ("live", "shadow", "off")
@@ -192,27 +193,6 @@ class Or:
 
 Number = Constant | Field | ItemField | Arithmetic | Aggregate | At | NativeCall
 Truth = Compare | In | Not | And | Or
-
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """Something wrong, or odd, at a place of a rule file; line and column count from 1."""
-
-    line: int
-    column: int
-    message: str
-
-    def __str__(self) -> str:
-        return f"line {self.line}, column {self.column}: {self.message}"
-
-
-class RuleSetError(ValueError):
-    """A rule file that cannot be used; `mistakes` has every one that was found, by place."""
-
-    def __init__(self, mistakes: list[Mistake], source: str = "") -> None:
-        self.mistakes = sorted(mistakes, key=lambda mistake: (mistake.line, mistake.column))
-        self.source = source
-        super().__init__("\n".join(f"{source}: {mistake}" if source else str(mistake) for mistake in self.mistakes))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from transforms.cards.rules.language import MAX_BYTES, MAX_RULES, parse
-from transforms.cards.rules.model import RuleSetError
+from transforms.cards.rules.language import MAX_RULES, parse
+from transforms.rule_text.places import RuleSetError
+from transforms.rule_text.yaml_reader import MAX_BYTES
 
 pytestmark = pytest.mark.unit
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from transforms.cards.rules.model import Mistake, RuleSetError
+from transforms.rule_text.places import Source
 
 UNITS: Final = {"ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 """Units of durations in ms."""
@@ -45,22 +45,6 @@ class Token(NamedTuple):
     def end(self) -> int:
         """Index after its last character."""
         return self.at + len(self.text)
-
-
-class Source:
-    """The text of a rule file, which tells the line and column of an index."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def mistake(self, at: int, message: str) -> Mistake:
-        """Something wrong at an index."""
-        line = self.text.count("\n", 0, at) + 1
-        return Mistake(line, at - self.text.rfind("\n", 0, at), message)
-
-    def error(self, at: int, message: str) -> RuleSetError:
-        """The same as an error to raise."""
-        return RuleSetError([self.mistake(at, message)])
 
 
 def tokens(source: Source, start: int, stop: int) -> list[Token]:
