@@ -62,8 +62,8 @@ class Mix:
             if name == "fills":
                 if not 1 <= share <= 10_000:
                     raise ValueError(f"fills of an average order are 1 to 10,000, got {share}")
-            elif not 0 <= share <= 0.25:
-                raise ValueError(f"the share of {name} must be 0 to 0.25, got {share}")
+            elif not 0 <= share <= (1.0 if name == "fees" else 0.25):
+                raise ValueError(f"the share of {name} must be 0 to {1 if name == 'fees' else 0.25}, got {share}")
 
 
 @dataclass(frozen=True)
@@ -302,6 +302,7 @@ def _books(instruments: int, groups: int, currencies: int, rng: np.random.Genera
         touched=np.zeros((roles, groups, currencies), np.bool_),
         rejected=empty(len(kernel.DEFECTS)),
         late=empty(0, kernel.ROW_COLUMNS),
+        scratch=empty(kernel.ROW_COLUMNS),
     )
 
 

@@ -6,15 +6,16 @@ subledger. Everything random comes from one counter, so equal seeds give equal r
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from transforms.jit import Compiler, shared
+
 Ints = NDArray[np.int64]
-# numba does not declare its decorators' types.
-_njit: Any = numba.njit(cache=True, nogil=True)
+_kernel = Compiler(Path(__file__).parent, "subledger_simulate*.py").njit
 
 BUY, SELL, INCOME, FEE, FX, SETTLE, REVALUE, CANCEL, CORRECT = range(1, 10)
 
@@ -82,6 +83,7 @@ class Books(NamedTuple):
     touched: NDArray[np.bool_]
     rejected: Ints
     late: Ints
+    scratch: Ints
 
 
 class World(NamedTuple):
@@ -101,7 +103,7 @@ class World(NamedTuple):
     cash: Ints
 
 
-@_njit
+@shared
 def chance(books: Books) -> Any:
     """A number in [0, 1)."""
     books.random[0] += np.uint64(0x9E3779B97F4A7C15)
@@ -112,13 +114,20 @@ def chance(books: Books) -> Any:
     return np.float64(mixed >> np.uint64(11)) * 2.0**-53
 
 
-@_njit
+@shared
 def below(books: Books, limit: int) -> Any:
     """A whole number from 0 on, below the limit."""
     return np.int64(chance(books) * limit)
 
 
-@_njit
+@shared
+def copy(target: Ints, source: Ints) -> None:
+    """Copy numbers; the arrays are as long as each other."""
+    for n in range(len(source)):
+        target[n] = source[n]
+
+
+@shared
 def half_even(number: int, divisor: int) -> Any:
     """number / divisor, rounded half to even."""
     whole = number // divisor
@@ -126,7 +135,7 @@ def half_even(number: int, divisor: int) -> Any:
     return whole + 1 if twice > divisor or (twice == divisor and whole & 1) else whole
 
 
-@_njit
+@shared
 def in_base(books: Books, world: World, amount: int, currency: int, rate: int) -> Any:
     """Minor units of a currency in those of the base currency."""
     base = books.state[S_BASE]
@@ -135,7 +144,7 @@ def in_base(books: Books, world: World, amount: int, currency: int, rate: int) -
     return half_even(amount * rate, 10 ** (6 + world.digits[currency] - world.digits[base]))
 
 
-@_njit
+@shared
 def book(books: Books, role: int, group: int, currency: int, amount: int, accounted: int) -> None:
     """Add to a balance; credits are negative."""
     books.balances[role, group, currency, 0] += amount
@@ -143,7 +152,7 @@ def book(books: Books, role: int, group: int, currency: int, amount: int, accoun
     books.touched[role, group, currency] = True
 
 
-@_njit
+@shared
 def charge_lines(books: Books, world: World, group: int, currency: int, charge: int, rate: int, sign: int) -> Any:
     """Book a fee in the row's currency; how many lines."""
     if charge == 0:
@@ -154,7 +163,7 @@ def charge_lines(books: Books, world: World, group: int, currency: int, charge: 
     return 2
 
 
-@_njit
+@shared
 def take_lots(books: Books, i: int, quantity: int) -> Any:
     """Take from the oldest lots; pieces, cost and accounted cost."""
     pieces, cost, accounted = 0, 0, 0
@@ -168,7 +177,7 @@ def take_lots(books: Books, i: int, quantity: int) -> Any:
             books.span[i, 1] -= 1
         else:
             books.last[i, L_PLACE] = books.span[i, 0]
-            books.cut[i] = lot
+            copy(books.cut[i], lot)
             part, part_accounted = half_even(lot[1] * quantity, lot[0]), half_even(lot[2] * quantity, lot[0])
             lot[0] -= quantity
             lot[1] -= part
@@ -180,7 +189,7 @@ def take_lots(books: Books, i: int, quantity: int) -> Any:
     return pieces, cost, accounted
 
 
-@_njit
+@shared
 def take_pool(books: Books, i: int, quantity: int) -> Any:
     """Take from what is held at average cost; pieces, cost and accounted cost."""
     held, cost, accounted = books.totals[i, 0], books.totals[i, 1], books.totals[i, 2]
@@ -189,7 +198,7 @@ def take_pool(books: Books, i: int, quantity: int) -> Any:
     return 1, half_even(cost * quantity, held), half_even(accounted * quantity, held)
 
 
-@_njit
+@shared
 def trade(books: Books, world: World, i: int, group: int, sign: int, again: int) -> Any:
     """Book or take back (`sign` -1) the BUY or SELL that `last` describes; how many lines. `again` is 0 when a SELL's
     cost has to be found first."""
@@ -216,7 +225,7 @@ def trade(books: Books, world: World, i: int, group: int, sign: int, again: int)
     elif not average:
         span[0], span[1] = last[L_HEAD], last[L_COUNT]
         if last[L_PLACE] >= 0:
-            books.ring[i, last[L_PLACE]] = books.cut[i]
+            copy(books.ring[i, last[L_PLACE]], books.cut[i])
     cost, cost_accounted = last[L_COST], last[L_ACCOUNTED]
     gain, gain_accounted = amount - cost, accounted - cost_accounted
     book(books, SETTLEMENT, group, currency, sign * amount, sign * accounted)
@@ -231,7 +240,7 @@ def trade(books: Books, world: World, i: int, group: int, sign: int, again: int)
     return lines
 
 
-@_njit
+@shared
 def plain(books: Books, world: World, event: int, group: int, currency: int, amount: int, rate: int, sign: int) -> Any:
     """Book INCOME, FEE or SETTLE; how many lines."""
     accounted = in_base(books, world, amount, currency, rate)
@@ -242,7 +251,7 @@ def plain(books: Books, world: World, event: int, group: int, currency: int, amo
     return 2
 
 
-@_njit
+@shared
 def exchange(books: Books, world: World, group: int, currency: int, amount: int, price: int, rate: int) -> Any:
     """Book an FX against the base currency; how many lines."""
     base = books.state[S_BASE]
@@ -255,7 +264,7 @@ def exchange(books: Books, world: World, group: int, currency: int, amount: int,
     return 4
 
 
-@_njit
+@shared
 def apply(books: Books, world: World, row: Ints, sign: int, again: int) -> None:
     """Book a row (or the last event of its instrument again, with another sign)."""
     event, i, currency, rate = row[CLASS], row[INSTRUMENT], row[CURRENCY], row[RATE]
@@ -275,13 +284,13 @@ def apply(books: Books, world: World, row: Ints, sign: int, again: int) -> None:
     books.state[S_ENTRIES] += 1
 
 
-@_njit
+@shared
 def gross(world: World, quantity: int, price: int, currency: int) -> Any:
     """quantity x price in minor units."""
     return half_even(quantity * price, 10 ** (4 - world.digits[currency]))
 
 
-@_njit
+@shared
 def put(books: Books, row: Ints) -> None:
     """Give a row its source id and count it."""
     row[ID] = books.state[S_NEXT_ID]
@@ -289,13 +298,13 @@ def put(books: Books, row: Ints) -> None:
     books.state[S_ROWS] += 1
 
 
-@_njit
+@shared
 def any_instrument(books: Books, world: World) -> Any:
     """One of the instruments, by their popularity."""
     return min(np.searchsorted(world.popularity, chance(books)), len(world.popularity) - 1)
 
 
-@_njit
+@shared
 def new_order(books: Books, world: World) -> None:
     """Choose what comes next: instrument, class, quantity and price, and how many fills."""
     state = books.state
@@ -328,7 +337,7 @@ def new_order(books: Books, world: World) -> None:
     state[O_CHARGE] = state[O_AMOUNT] // 1000 + 1 if charged else 0
 
 
-@_njit
+@shared
 def fill(books: Books, world: World, row: Ints, date: int, settled: int, rate_of: Ints) -> None:
     """The order's next fill as a row, not booked yet."""
     state = books.state
@@ -343,7 +352,7 @@ def fill(books: Books, world: World, row: Ints, date: int, settled: int, rate_of
         row[PRICE] = half_even(row[RATE], 100) + 1
 
 
-@_njit
+@shared
 def amend(books: Books, world: World, row: Ints, date: int, rate_of: Ints) -> Any:
     """Take back or correct the last event of the order's instrument; False if there is none to take back."""
     i = books.state[O_INSTRUMENT]
@@ -354,7 +363,8 @@ def amend(books: Books, world: World, row: Ints, date: int, rate_of: Ints) -> An
     row[:] = 0
     row[CLASS], row[DATE], row[ACCOUNT], row[INSTRUMENT], row[REFERENCE] = CANCEL, date, account, i, last[L_ID]
     row[CURRENCY] = -1
-    before = np.zeros(ROW_COLUMNS, np.int64)
+    before = books.scratch
+    before[:] = 0
     before[CLASS], before[INSTRUMENT], before[ACCOUNT], before[CURRENCY] = event, i, account, currency
     before[AMOUNT], before[CHARGE], before[RATE] = last[L_AMOUNT], last[L_CHARGE], last[L_RATE]
     put(books, row)
@@ -380,7 +390,7 @@ def amend(books: Books, world: World, row: Ints, date: int, rate_of: Ints) -> An
     return True
 
 
-@_njit
+@shared
 def spoil(books: Books, row: Ints) -> None:
     """Make a row one that must be rejected."""
     defect = 1 + below(books, len(DEFECTS) - 1)
@@ -398,14 +408,14 @@ def spoil(books: Books, row: Ints) -> None:
     put(books, row)
 
 
-@_njit
+@_kernel
 def fill_rows(books: Books, world: World, out: Ints, at: int, until: int, date: int, settled: int, day: int) -> None:
     """Write the rows `at` to `until` of one day; earlier rows of `out` may be repeated as duplicates."""
     state, shares, rate_of = books.state, world.shares, world.rates[day]
     while at < until:
         row = out[at]
         if state[S_LATE_OUT] < len(books.late) and state[S_LATE_OUT] < state[S_ROWS] * shares[LATES]:
-            row[:] = books.late[state[S_LATE_OUT]]
+            copy(row, books.late[state[S_LATE_OUT]])
             state[S_LATE_OUT] += 1
             put(books, row)
             state[S_POSTED] += 1
@@ -414,7 +424,7 @@ def fill_rows(books: Books, world: World, out: Ints, at: int, until: int, date: 
         if at > 0 and chance(books) < shares[DUPLICATES]:
             first = at - 1 - below(books, min(at, REACH))
             if out[first, KIND] == 0:
-                row[:] = out[first]
+                copy(row, out[first])
                 row[KIND] = DUPLICATE
                 state[S_DUPLICATES] += 1
                 state[S_ROWS] += 1
@@ -439,7 +449,7 @@ def fill_rows(books: Books, world: World, out: Ints, at: int, until: int, date: 
         state[S_POSTED] += 1
 
 
-@_njit
+@_kernel
 def revalue(books: Books, world: World, out: Ints, at: int, limit: int, date: int, day: int) -> Any:
     """Write a REVALUE for each instrument that is held, at most `limit`; how many."""
     state = books.state
@@ -470,7 +480,7 @@ def revalue(books: Books, world: World, out: Ints, at: int, limit: int, date: in
     return at - begun
 
 
-@_njit
+@_kernel
 def make_late(books: Books, world: World, dates: Ints, buys: bool) -> None:
     """Fill `late` with rows of a closed period, oldest first, and book them: they come before all others in order."""
     for n in range(len(books.late)):

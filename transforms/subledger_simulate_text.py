@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from transforms.jit import Compiler, shared
 from transforms.subledger_simulate_kernel import (
     ACCOUNT,
     AMOUNT,
@@ -37,7 +38,7 @@ from transforms.subledger_simulate_kernel import (
 )
 
 Bytes = NDArray[np.uint8]
-_njit: Any = numba.njit(cache=True, nogil=True)
+_kernel = Compiler(Path(__file__).parent, "subledger_simulate*.py").njit
 
 HEADER: Final = (
     b"source_id,version,event_class,entity,trade_date,settle_date,account_ref,instrument,quantity,price,currency,"
@@ -85,7 +86,7 @@ def texts(
     )  # fmt: skip
 
 
-@_njit
+@shared
 def put_text(out: Bytes, at: int, text: Bytes) -> Any:
     """Write a text and a comma."""
     for byte in text:
@@ -97,7 +98,7 @@ def put_text(out: Bytes, at: int, text: Bytes) -> Any:
     return at + 1
 
 
-@_njit
+@shared
 def put_number(out: Bytes, at: int, number: int, decimals: int) -> Any:
     """Write a number of 10^-decimals and a comma."""
     if number < 0:
@@ -122,20 +123,20 @@ def put_number(out: Bytes, at: int, number: int, decimals: int) -> Any:
     return end + 1
 
 
-@_njit
+@shared
 def put_empty(out: Bytes, at: int) -> Any:
     """Write nothing and a comma."""
     out[at] = _COMMA
     return at + 1
 
 
-@_njit
+@shared
 def put_date(out: Bytes, at: int, texts: Texts, date: int) -> Any:
     """Write a date, or nothing for 0, and a comma."""
     return put_text(out, at, texts.dates[date - texts.first_date]) if date else put_empty(out, at)
 
 
-@_njit
+@shared
 def put_line(out: Bytes, at: int, row: Ints, texts: Texts) -> Any:
     """Write one row; where the next begins."""
     kind, currency = row[KIND], row[CURRENCY]
@@ -172,7 +173,7 @@ def put_line(out: Bytes, at: int, row: Ints, texts: Texts) -> Any:
     return at + 1
 
 
-@_njit
+@_kernel
 def put_lines(out: Bytes, rows: Ints, texts: Texts) -> Any:
     """Write rows; the number of bytes. `out` has LONGEST bytes for each."""
     at = 0

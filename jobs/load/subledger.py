@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
 import tempfile
 import threading
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, cast
 
 import zstandard
 
@@ -141,7 +142,7 @@ class _Stream:
         self._into: Any = (
             gzip.GzipFile("", "wb", _GZIP_LEVEL, self._sink, mtime=0)
             if compression == "gzip"
-            else zstandard.ZstdCompressor(level=level).stream_writer(self._sink, closefd=False)
+            else zstandard.ZstdCompressor(level=level).stream_writer(cast(Any, self._sink), closefd=False)
         )
         self._into.write(HEADER)
 
@@ -154,19 +155,19 @@ class _Stream:
         return self._sink.size, self._sink.sha.hexdigest()
 
 
-class _Hashed:
+class _Hashed(io.RawIOBase):
     """A file that knows the sha256 of what was written to it."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self.size, self.sha = file, 0, hashlib.sha256()
 
-    def write(self, data: bytes) -> int:
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
         self.sha.update(data)
         self.size += len(data)
         return self._file.write(data)
-
-    def flush(self) -> None:
-        self._file.flush()
 
 
 def _place(order: Order, tenant: str, world: World, number: int) -> str:
