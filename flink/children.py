@@ -97,7 +97,7 @@ def metrics(config: StackConfig) -> Child:
 
 
 def _flink(config: StackConfig, name: str, heap: int, main: str, *flags: str) -> list[str]:
-    # Neither runs hot code, Python does: the first compiler alone starts them quicker and leaves the cores to the workers.
+    # Neither runs hot code, Python does: the first compiler alone starts them quicker and leaves the cores to workers.
     java = _java(config, name, heap, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *ADD_OPENS, *flags)
     return [*java, main, "--configDir", str(config.folder / "conf")]
 

@@ -32,7 +32,8 @@ class EncodeError(TypeError):
 class Column(NamedTuple):
     """A column of the table and its type: int2, int4, int8, bool, date, uuid, text, or numeric(scale).
 
-    numeric(4) takes int64 of 10^-4 units, or decimal128 of scale 4; a scale is a multiple of 4.
+    numeric(4) takes int64 of 10^-4 units, or decimal128 of scale 4; a scale is a multiple of 4. int8 takes uint64 too,
+    and keeps its bits.
     """
 
     name: str
@@ -147,6 +148,8 @@ def _kind(column: Column, given: pa.DataType) -> int:
         size = given.bit_width // 8
         if size <= _INT_WIDTHS[column.type]:
             return _INT_KINDS[size]
+    if column.type == "int8" and given == pa.uint64():
+        return kernel.INT_8
     if column.type.startswith("numeric"):
         if given == pa.int64():
             return kernel.NUMERIC

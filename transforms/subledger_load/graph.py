@@ -1,0 +1,160 @@
+"""The load as a Beam pipeline: files, runs, a plan, posting, publication.
+
+    files --> pieces -> sorted runs --+                  +-> tasks: post and COPY --+
+      |                               +--> plan, once ---+                          +--> close, once
+      +------ what was verified ------+                  +------- the plan ---------+
+
+Elements say where rows are; the rows lie in scratch files. Every stage may run again: it makes the same files, and
+files that PostgreSQL has are not loaded twice. What only the sender of the input can put right is an element as well
+(Refusal), and ends the job in good order; what is raised is tried again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+
+from transforms.subledger_db.model import Fenced
+from transforms.subledger_load.close import close
+from transforms.subledger_load.files import take_file
+from transforms.subledger_load.model import (
+    InputError,
+    InputFile,
+    Load,
+    Outcome,
+    Overtaken,
+    Piece,
+    Refusal,
+    Task,
+    Trouble,
+)
+from transforms.subledger_load.plan import plan
+from transforms.subledger_load.post import post_task
+from transforms.subledger_load.scan import scan_piece
+
+NAMESPACE = "subledger"
+_TOLD = "told"
+
+
+class LoadLedger(beam.PTransform):  # type: ignore[misc]
+    """Loads the files of one request."""
+
+    def __init__(self, load: Load, files: list[InputFile]) -> None:
+        super().__init__()
+        self._load, self._files = load, files
+
+    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection[Outcome]:
+        """How it ended, once."""
+        load = self._load
+        files = (
+            pipeline
+            | "Files" >> beam.Create(self._files)
+            | "Spread files" >> beam.Reshuffle()
+            | "Verify" >> beam.ParDo(VerifyFile(load)).with_outputs(_TOLD, main="pieces")
+        )
+        scanned = files.pieces | "Spread pieces" >> beam.Reshuffle() | "Scan" >> beam.ParDo(ScanPiece(load))
+        planned = (files[_TOLD], scanned) | "All read" >> beam.Flatten() | "Plan" >> Once(MakePlan(load), "tasks")
+        posted = planned.tasks | "Spread tasks" >> beam.Reshuffle() | "Post" >> beam.ParDo(PostTask(load))
+        ended = (planned[_TOLD], posted) | "All posted" >> beam.Flatten() | "Close" >> Once(Publish(load), "outcome")
+        return ended.outcome
+
+
+class Once(beam.PTransform):  # type: ignore[misc]
+    """A DoFn over all elements as one list."""
+
+    def __init__(self, work: beam.DoFn, main: str) -> None:
+        super().__init__()
+        self._work, self._main = work, main
+
+    def expand(self, told: beam.PCollection[Any]) -> Any:
+        """What the DoFn gives."""
+        return (
+            told
+            | "One key" >> beam.Map(lambda one: (0, one))
+            | "Together" >> beam.GroupByKey()
+            | "List" >> beam.MapTuple(lambda _, all: list(all))
+            | "Work" >> beam.ParDo(self._work).with_outputs(_TOLD, main=self._main)
+        )
+
+
+def _trouble(error: InputError | Fenced) -> Trouble:
+    return Refusal(str(error)) if isinstance(error, InputError) else Overtaken(str(error))
+
+
+class VerifyFile(beam.DoFn):  # type: ignore[misc]
+    """A file to its pieces; what was verified on the side."""
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+
+    def process(self, file: InputFile) -> Iterator[Any]:
+        try:
+            report, pieces = take_file(self._load, file)
+        except InputError as error:
+            yield beam.pvalue.TaggedOutput(_TOLD, _trouble(error))
+            return
+        yield beam.pvalue.TaggedOutput(_TOLD, report)
+        yield from pieces
+
+
+class ScanPiece(beam.DoFn):  # type: ignore[misc]
+    """A piece to its report."""
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self._read = Metrics.counter(NAMESPACE, "read")
+        self._rejected = Metrics.counter(NAMESPACE, "rejected")
+
+    def process(self, piece: Piece) -> Iterator[Any]:
+        try:
+            report = scan_piece(self._load, piece)
+        except InputError as error:
+            yield _trouble(error)
+            return
+        self._read.inc(report.read)
+        self._rejected.inc(report.rejected)
+        yield report
+
+
+class MakePlan(beam.DoFn):  # type: ignore[misc]
+    """All reports to the tasks; the plan on the side."""
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+
+    def process(self, told: list[Any]) -> Iterator[Any]:
+        report, tasks = plan(self._load, told)
+        yield beam.pvalue.TaggedOutput(_TOLD, report)
+        yield from tasks
+
+
+class PostTask(beam.DoFn):  # type: ignore[misc]
+    """A task to its report."""
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self._counters = {name: Metrics.counter(NAMESPACE, name) for name in ("posted", "rejected", "duplicate")}
+
+    def process(self, task: Task) -> Iterator[Any]:
+        try:
+            report = post_task(self._load, task)
+        except Fenced as error:
+            yield _trouble(error)
+            return
+        self._counters["posted"].inc(report.posted)
+        self._counters["rejected"].inc(report.rejected)
+        self._counters["duplicate"].inc(report.duplicates)
+        yield report
+
+
+class Publish(beam.DoFn):  # type: ignore[misc]
+    """All reports to the outcome."""
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+
+    def process(self, told: Iterable[Any]) -> Iterator[Outcome]:
+        yield close(self._load, list(told))

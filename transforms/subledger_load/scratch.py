@@ -1,0 +1,94 @@
+"""Files of one attempt on the local disk (or a shared one): written whole or not at all, read without copying."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import uuid
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """A folder; names are relative to it."""
+
+    folder: str
+
+    def path(self, name: str) -> Path:
+        """Where a file is; its folder is made."""
+        path = Path(self.folder) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def has(self, name: str) -> bool:
+        """Whether a file is there."""
+        return (Path(self.folder) / name).exists()
+
+    def write_batches(self, name: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> str:
+        """An Arrow file; its name."""
+
+        def write(file: BinaryIO) -> None:
+            with pa.ipc.new_file(file, schema) as writer:
+                for batch in batches:
+                    writer.write_batch(batch)
+
+        return self._write(name, write)
+
+    def read_table(self, name: str) -> pa.Table:
+        """An Arrow file, mapped: its pages are read when they are needed."""
+        with pa.memory_map(str(self.path(name))) as mapped:
+            return pa.ipc.open_file(mapped).read_all()
+
+    def write_array(self, name: str, values: np.ndarray[Any, Any]) -> str:
+        """A NumPy file; its name."""
+        return self._write(name, lambda file: np.save(file, values, allow_pickle=False))
+
+    def read_array(self, name: str) -> np.ndarray[Any, Any]:
+        """A NumPy file, mapped."""
+        found: np.ndarray[Any, Any] = np.load(self.path(name), mmap_mode="r", allow_pickle=False)
+        return found
+
+    def note(self, name: str, told: object) -> None:
+        """Remember what a stage told, so that a restarted job does not do it again."""
+        self._write(name, lambda file: pickle.dump(told, file))
+
+    def noted(self, name: str) -> Any:
+        """What was remembered, None if nothing was."""
+        try:
+            return pickle.loads(self.path(name).read_bytes())
+        except FileNotFoundError:
+            return None
+
+    def delete(self) -> None:
+        """Remove everything."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _write(self, name: str, write: Callable[[BinaryIO], None]) -> str:
+        path = self.path(name)
+        part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+        try:
+            with part.open("wb") as file:
+                write(file)
+            part.replace(path)
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(part)
+        return name
+
+
+def folder_of(scratch: str, request_id: int, attempt: int) -> str:
+    """The folder of an attempt under the scratch folder."""
+    return str(Path(scratch) / f"request-{request_id}" / f"attempt-{attempt}")
+
+
+def delete_request(scratch: str, request_id: int) -> None:
+    """Remove what all attempts of a request left."""
+    shutil.rmtree(Path(scratch) / f"request-{request_id}", ignore_errors=True)
