@@ -19,7 +19,7 @@ from tests.cluster.subledger_books import Posting, begin, event, fill, ledger, p
 from tests.conftest import LocalPostgres
 from transforms.subledger import fields
 from transforms.subledger_db import books, lookups, requests, reversal, schema, staging
-from transforms.subledger_db.model import Check, Fenced, LedgerError, PeriodClosed, StagingLost
+from transforms.subledger_db.model import Busy, Check, Fenced, LedgerError, PeriodClosed, StagingLost
 from transforms.subledger_db.publish import Publication, Totals, publish
 from transforms.subledger_db.requests import Submission
 from transforms.subledger_db.schema import LedgerDatabase
@@ -108,8 +108,18 @@ def test_the_same_key_and_content_are_the_same_request_and_other_content_is_refu
 def test_one_request_of_an_entity_runs_at_a_time(db: Connection, fund: str) -> None:
     begin(db, "first", entity=fund)
     number, _ = requests.submit(db, Submission("acme", fund, key="second"))
-    with pytest.raises(psycopg.errors.UniqueViolation):
+    with pytest.raises(Busy, match="of the same entity runs"):
         requests.begin_attempt(db, number)
+
+
+def test_a_request_whose_runner_lives_is_not_taken_over(db: Connection, fund: str) -> None:
+    request = begin(db, fund, entity=fund)
+    with pytest.raises(Busy, match="showed itself 0 s ago"):
+        requests.begin_attempt(db, request.request_id, stale_after_s=30)
+    db.execute("UPDATE request SET heartbeat_at = now() - interval '31 s' WHERE request_id = %s", (request.request_id,))
+    taken = requests.begin_attempt(db, request.request_id, stale_after_s=30)
+    assert taken is not None
+    assert taken.attempt == 2
 
 
 def test_a_zombie_can_neither_stage_nor_load_nor_publish(db: Connection, fund: str) -> None:
@@ -341,7 +351,7 @@ def test_openings_are_the_newest_snapshot_of_each_instrument(db: Connection, fun
     rows = {row["instrument"]: row for row in positions.to_pylist()}
     assert (rows["XS1"]["quantity"], rows["XS1"]["cost"]) == (20 * 10**8, 1_072_500)
     assert rows["XS2"]["quantity"] == 10 * 10**8
-    assert [row["instrument"] for row in lots.to_pylist()] == ["XS1", "XS2"]
+    assert [row["instrument"] for row in lots.to_pylist()] == ["XS1", "XS1", "XS2"]
     assert [table.num_rows for table in lookups.opening(db, third, [])] == [0, 0]
 
 

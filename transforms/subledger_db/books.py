@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -21,12 +23,12 @@ _MOST_PERIODS = 1200
 
 @dataclass(frozen=True)
 class Rule:
-    """One posting rule for the table of them."""
+    """One posting rule for the table of them; `lines` as the text has them."""
 
+    name: str
     event_class: str
     condition: str | None
-    line: int
-    text: str
+    lines: list[dict[str, Any]]
 
 
 def add_tenant(database: LedgerDatabase, name: str, reader_role: str | None = None) -> tuple[int, str]:
@@ -182,10 +184,10 @@ def load_rules(
         if row is not None:
             with connection.cursor() as cursor:
                 cursor.executemany(
-                    "INSERT INTO rule (rule_set_id, tenant_id, number, event_class, condition, line, text) "
+                    "INSERT INTO rule (rule_set_id, tenant_id, number, name, event_class, condition, lines) "
                     "VALUES (%s, %s, %s, %s, %s, %s, %s)",
                     [
-                        (row[0], owner, number, rule.event_class, rule.condition, rule.line, rule.text)
+                        (row[0], owner, number, rule.name, rule.event_class, rule.condition, json.dumps(rule.lines))
                         for number, rule in enumerate(rules, 1)
                     ],
                 )
@@ -203,3 +205,44 @@ def drop_tenant_role(admin: Connection, role: str) -> None:
     if schema.is_role(admin, role):
         admin.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
         admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+
+
+def list_rules(connection: Connection, tenant: str | None = None) -> list[dict[str, Any]]:
+    """Rule sets, of one tenant or all: which is used, its rules and requests."""
+    found = connection.execute(
+        """
+        SELECT t.name, s.name, encode(s.sha256, 'hex'), s.basis, s.rule_set_id = t.rule_set_id,
+            (SELECT count(*) FROM rule r WHERE r.rule_set_id = s.rule_set_id),
+            (SELECT count(*) FROM request r WHERE r.rule_set_id = s.rule_set_id), s.created_at
+        FROM rule_set s JOIN tenant t USING (tenant_id) WHERE %s::text IS NULL OR t.name = %s
+        ORDER BY t.name, s.rule_set_id""",
+        (tenant, tenant),
+    )
+    names = ("tenant", "name", "version", "basis", "used", "rules", "requests", "loaded_at")
+    return [dict(zip(names, row, strict=True)) for row in found]
+
+
+def list_entities(connection: Connection, tenant: str | None = None) -> list[dict[str, Any]]:
+    """Entities, of one tenant or all, with their settings and periods."""
+    found = connection.execute(
+        """
+        SELECT t.name, e.name, e.base_currency, e.lot_method, e.reject_share, t.reader_role,
+            (SELECT string_agg(period::text, ' ' ORDER BY period) FROM period p
+             WHERE p.entity_id = e.entity_id AND p.state = 'OPEN'),
+            (SELECT string_agg(period::text, ' ' ORDER BY period) FROM period p
+             WHERE p.entity_id = e.entity_id AND p.state = 'CLOSED')
+        FROM entity e JOIN tenant t USING (tenant_id) WHERE %s::text IS NULL OR t.name = %s ORDER BY 1, 2""",
+        (tenant, tenant),
+    )
+    names = ("tenant", "entity", "currency", "lots", "reject_share", "reader_role", "open", "closed")
+    return [dict(zip(names, row, strict=True)) for row in found]
+
+
+def list_tenants(connection: Connection) -> list[dict[str, Any]]:
+    """All tenants."""
+    found = connection.execute(
+        "SELECT t.name, t.reader_role, s.name, left(encode(s.sha256, 'hex'), 16), (SELECT count(*) FROM entity e "
+        "WHERE e.tenant_id = t.tenant_id) FROM tenant t LEFT JOIN rule_set s ON s.rule_set_id = t.rule_set_id "
+        "ORDER BY 1"
+    )
+    return [dict(zip(("tenant", "reader_role", "rules", "version", "entities"), row, strict=True)) for row in found]

@@ -26,6 +26,14 @@ _COPY_HEADER, _COPY_TRAILER = 19, 2
 _ID_ROW = np.dtype([("fields", ">i2"), ("size", ">i4"), ("hi", ">u8"), ("lo", ">u8")])
 
 
+_NEWEST = """
+    FROM (
+        SELECT DISTINCT ON ({1}) * FROM {0}
+        WHERE tenant_id = %(tenant)s AND request_id = ANY(%(among)s) AND instrument = ANY(%(names)s)
+        ORDER BY {1}, entity_seq DESC) x
+    WHERE true {2} ORDER BY x.instrument, {3}"""
+
+
 def books(connection: Connection, request: Request) -> list[int]:
     """Requests of the entity whose entries count: published, not reversed, and no reversals themselves."""
     return _published(connection, request, "AND kind <> 'REVERSE'")
@@ -39,26 +47,15 @@ def _published(connection: Connection, request: Request, extra: str) -> list[int
 def opening(connection: Connection, request: Request, instruments: Iterable[str | None]) -> tuple[pa.Table, pa.Table]:
     """The newest LOT rows (open ones; with averages also an empty pool) and POSITION rows of these instruments."""
     wanted = sorted({name for name in instruments if name is not None})
-    # A reversal of a request puts the position before it back, as a snapshot of its own.
+    # A reversal of a request puts what was before it back, as rows of its own.
     among = _published(connection, request, "")
+    kept = "" if request.entity.lot_method == "AVERAGE" else "AND x.quantity > 0"
     lots, positions = [], []
-    kept = "" if request.entity.lot_method == "AVERAGE" else "AND l.quantity > 0"
     for part in _parts(wanted):
-        newest = """
-            SELECT DISTINCT ON (instrument) * FROM position
-            WHERE tenant_id = %(tenant)s AND request_id = ANY(%(among)s) AND instrument = ANY(%(names)s)
-            ORDER BY instrument, entity_seq DESC"""
         given = {"tenant": request.entity.tenant_id, "among": among, "names": part}
-        positions.append(_table(connection, fields.POSITION, "p", f"FROM ({newest}) p ORDER BY p.instrument", given))
-        lots.append(
-            _table(
-                connection, fields.LOT, "l",
-                f"FROM ({newest}) p JOIN lot l ON l.tenant_id = %(tenant)s AND l.request_id = ANY(%(among)s) "
-                f"AND l.request_id = p.request_id AND l.instrument = p.instrument WHERE true {kept} "
-                "ORDER BY l.instrument, l.opened, l.lot",
-                given,
-            )
-        )  # fmt: skip
+        lots.append(_table(connection, fields.LOT, "x", _NEWEST.format("lot", "lot", kept, "x.opened, x.lot"), given))
+        newest = _NEWEST.format("position", "instrument", "", "x.instrument")
+        positions.append(_table(connection, fields.POSITION, "x", newest, given))
     return _joined(lots, fields.LOT), _joined(positions, fields.POSITION)
 
 

@@ -14,6 +14,10 @@ class LedgerError(ValueError):
     """A request to the subledger that cannot be granted; the message says why and what to do."""
 
 
+class Busy(RuntimeError):
+    """The request, or another one of its entity, is being run: its turn comes later."""
+
+
 class Fenced(RuntimeError):
     """This attempt is not the request's current one: whatever it does is dropped."""
 

@@ -6,13 +6,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from procrastinate import App, SyncPsycopgConnector
 
 from florin_io.postgres import Connection
 from transforms.subledger_db import publish, staging
-from transforms.subledger_db.model import Check, Entity, Fenced, LedgerError, Request
+from transforms.subledger_db.model import Busy, Check, Entity, Fenced, LedgerError, Request
 
 RUN_TASK = "subledger.run"
 INDEX_TASK = "subledger.index"
@@ -124,6 +125,19 @@ def enqueue(connection: Connection, of: Entity, request_id: int) -> None:
     connection.execute("UPDATE request SET job_id = %s WHERE request_id = %s", (job, request_id))
 
 
+def index_afterwards(connection: Connection, request_id: int) -> None:
+    """Queue the making of the indexes that a published request does not wait for."""
+    defer(connection, INDEX_TASK, INDEX_QUEUE, request_id=request_id)
+
+
+def defer(
+    connection: Connection, task: str, queue: str, *, schedule_at: datetime | None = None, **arguments: Any
+) -> int:
+    """Put a job into the queue, in this transaction; its number."""
+    configured = _QUEUE.configure_task(task, queue=queue, connection=connection, schedule_at=schedule_at)
+    return int(configured.defer(**arguments))
+
+
 def _sum(files: Iterable[Mapping[str, Any]], name: str) -> int | None:
     known = [file.get(name) for file in files]
     return None if None in known or not known else sum(int(one) for one in known if one is not None)
@@ -160,17 +174,29 @@ def _same(connection: Connection, of: Entity, key: str, digest: bytes) -> int:
     return int(found[0])
 
 
-def begin_attempt(connection: Connection, request_id: int) -> Request | None:
+def begin_attempt(connection: Connection, request_id: int, stale_after_s: float = 0) -> Request | None:
     """Take a request that waits, or whose runner is gone, into its next attempt; None if there is nothing left to do.
 
-    From here on an earlier attempt can publish nothing.
+    From here on an earlier attempt can publish nothing. Raises Busy if its runner showed itself in the last
+    `stale_after_s` seconds, or if another request of the entity runs.
     """
     with connection.transaction():
         row = connection.execute(
-            "SELECT state, entity_id FROM request WHERE request_id = %s FOR NO KEY UPDATE", (request_id,)
+            """
+            SELECT state, entity_id, extract(epoch FROM clock_timestamp() - heartbeat_at)::float8 FROM request
+            WHERE request_id = %s FOR NO KEY UPDATE""",
+            (request_id,),
         ).fetchone()
         if row is None or row[0] not in ("QUEUED", "RUNNING"):
             return None
+        if row[0] == "RUNNING" and row[2] < stale_after_s:
+            raise Busy(f"request {request_id} runs: it showed itself {row[2]:.0f} s ago")
+        other = connection.execute(
+            "SELECT request_id FROM request WHERE entity_id = %s AND state = 'RUNNING' AND request_id <> %s",
+            (row[1], request_id),
+        ).fetchone()
+        if other is not None:
+            raise Busy(f"request {other[0]} of the same entity runs: one at a time")
         connection.execute(
             """
             WITH numbered AS (

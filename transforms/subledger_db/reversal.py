@@ -264,10 +264,13 @@ def _restore_positions(connection: Connection, request: Request, target: Request
         connection,
         staging.leaf("lot", request.request_id, request.attempt),
         "lot, sequence, opened, instrument, currency, quantity, original, cost, accounted",
-        f"""
-        SELECT l.lot, l.sequence, l.opened, l.instrument, l.currency, l.quantity, l.original, l.cost, l.accounted
-        FROM position o JOIN ({before}) b USING (instrument)
-            JOIN lot l ON l.tenant_id = %(tenant)s AND l.request_id = b.request_id AND l.instrument = o.instrument
+        """
+        SELECT o.lot, o.sequence, o.opened, o.instrument, o.currency, coalesce(b.quantity, 0), o.original,
+            coalesce(b.cost, 0), coalesce(b.accounted, 0)
+        FROM lot o LEFT JOIN (
+            SELECT DISTINCT ON (lot) * FROM lot
+            WHERE tenant_id = %(tenant)s AND entity_id = %(entity)s AND entity_seq < %(seq)s
+            ORDER BY lot, entity_seq DESC) b USING (instrument, lot)
         WHERE o.tenant_id = %(tenant)s AND o.request_id = %(old)s""",
         given,
     )

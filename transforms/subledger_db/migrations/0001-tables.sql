@@ -29,13 +29,13 @@ CREATE TABLE rule (
     rule_set_id  bigint NOT NULL REFERENCES rule_set,
     tenant_id    integer NOT NULL REFERENCES tenant,
     number       integer NOT NULL,
+    name         text NOT NULL,
     event_class  text NOT NULL,
     condition    text,
-    line         integer NOT NULL,
-    text         text NOT NULL,
+    lines        jsonb NOT NULL,
     PRIMARY KEY (rule_set_id, number)
 );
-COMMENT ON TABLE rule IS 'The rules of a set one by one, for queries: what posts which event class, and where it stands in the text';
+COMMENT ON TABLE rule IS 'The rules of a set one by one, for queries: what an event class posts, and on which condition';
 
 CREATE TABLE entity (
     entity_id      integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -292,7 +292,7 @@ CREATE TABLE lot (
     cost              numeric(18, 4) NOT NULL,
     accounted         numeric(18, 4) NOT NULL
 ) PARTITION BY LIST (tenant_id);
-COMMENT ON TABLE lot IS 'Lots after a request, of the instruments it touched: the open ones, and those it closed (quantity 0)';
+COMMENT ON TABLE lot IS 'Lots as a request left them: those it opened or changed; a lot''s newest row counts, view current_lot';
 COMMENT ON COLUMN lot.original IS 'Quantity bought';
 COMMENT ON COLUMN lot.accounted IS 'What is left of the cost, in base currency';
 COMMENT ON COLUMN lot.sequence IS 'Place within the date: the source''s sequence, 64 bits without sign';

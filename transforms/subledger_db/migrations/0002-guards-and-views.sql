@@ -58,7 +58,9 @@ CREATE VIEW current_position WITH (security_invoker = true) AS
 COMMENT ON VIEW current_position IS 'Each instrument''s position after the last request that touched it';
 
 CREATE VIEW current_lot WITH (security_invoker = true) AS
-    SELECT l.tenant_id, l.entity_id, l.instrument, l.lot, l.opened, l.sequence, l.quantity, l.original, l.cost,
-        l.accounted, l.currency, l.request_id
-    FROM current_position p JOIN lot l USING (tenant_id, entity_id, request_id, instrument) WHERE l.quantity > 0;
+    SELECT * FROM (
+        SELECT DISTINCT ON (tenant_id, entity_id, lot) tenant_id, entity_id, instrument, lot, opened, sequence, quantity,
+            original, cost, accounted, currency, request_id
+        FROM lot ORDER BY tenant_id, entity_id, lot, entity_seq DESC) newest
+    WHERE quantity > 0;
 COMMENT ON VIEW current_lot IS 'Open lots now';

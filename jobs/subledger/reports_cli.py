@@ -1,0 +1,190 @@
+"""python -m jobs.subledger report: tables on a terminal, CSV, Parquet."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from decimal import Decimal
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import click
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from florin_io.postgres import Connection
+from jobs.hub.shell import shown
+from jobs.subledger.shell import Guarded, the_database
+from transforms.subledger_db import reports
+from transforms.subledger_db.reports import Report
+
+F = TypeVar("F", bound=Callable[..., Any])
+_FIRST, _LAST = 190001, 999912
+_ROWS_SHOWN = 1000
+
+
+@click.group(cls=Guarded)
+def report() -> None:
+    """What the books say. Whoever asks needs the rights of a reader of the tenant only."""
+
+
+def output_options(command: F) -> F:
+    """--format, --out and --limit as one function `show(report, given)`; the command gets a reader's connection."""
+
+    @click.option("--format", "form", type=click.Choice(["table", "csv", "parquet"]), default="table",
+                  show_default=True, help="How it is written.")  # fmt: skip
+    @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write to. [standard output]")
+    @click.option("--limit", type=click.IntRange(min=1), help=f"Rows at most. [{_ROWS_SHOWN} in a table, else all]")
+    @functools.wraps(command)
+    def wrapped(*args: Any, form: str, out: Path | None, limit: int | None, **named: Any) -> Any:
+        if form == "parquet" and out is None and sys.stdout.isatty():
+            raise click.UsageError("Parquet is no text: name a file with --out, or redirect the output")
+
+        def show(connection: Connection, wanted: Report, given: dict[str, Any], title: str) -> None:
+            # One row more than a table shows, to know whether there are more.
+            most = limit or _ROWS_SHOWN
+            batches = reports.read(connection, wanted, given, most + 1 if form == "table" else limit)
+            if form == "table":
+                _table(wanted, batches, title, most, out)
+            else:
+                _write(wanted, batches, form, out)
+
+        with the_database().as_user("florin subledger report") as connection:
+            # Reports of some months of some years look into many partitions; compiling costs more than it saves.
+            connection.execute("SET jit = off")
+            return command(connection, *args, show=show, **named)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def _write(wanted: Report, batches: Iterator[pa.RecordBatch], form: str, out: Path | None) -> None:
+    with _target(out) as file:
+        if form == "csv":
+            with pyarrow.csv.CSVWriter(file, wanted.schema) as writer:
+                for batch in batches:
+                    writer.write_batch(batch)
+            return
+        with pyarrow.parquet.ParquetWriter(file, wanted.schema, compression="zstd") as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+
+
+def _target(out: Path | None) -> BinaryIO:
+    return out.open("wb") if out is not None else open(sys.stdout.fileno(), "wb", closefd=False)
+
+
+def _table(wanted: Report, batches: Iterator[pa.RecordBatch], title: str, most: int, out: Path | None) -> None:
+    rows = list(chain.from_iterable(batch.to_pylist() for batch in batches))
+    more = len(rows) > most
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for name, kind in wanted.columns.items():
+        right = pa.types.is_decimal(kind) or pa.types.is_integer(kind)
+        table.add_column(name.replace("_", " "), justify="right" if right else "left", no_wrap=True)
+    for row in rows[:most]:
+        table.add_row(*(Text(_shown(row[name], kind)) for name, kind in wanted.columns.items()))
+    if wanted is reports.TRIAL_BALANCE and rows and not more:
+        _add_totals(table, rows)
+    with out.open("w", encoding="utf-8") if out else nullcontext(sys.stdout) as file:
+        # Wider than a narrow terminal rather than folded: figures are there to be compared.
+        needed = Console(width=10_000).measure(table).maximum
+        console = Console(highlight=False, width=max(Console().width, needed), file=file)
+        console.print(table)
+        if more:
+            console.print("... and more: --limit, or --format csv")
+
+
+def _add_totals(table: Table, rows: list[dict[str, Any]]) -> None:
+    """In base currency, where debits must equal credits."""
+    names = [column.header for column in table.columns]
+    sums = {
+        name: sum((row[f"accounted_{name}"] for row in rows), Decimal(0))
+        for name in ("opening", "debit", "credit", "closing")
+    }
+    cells = {f"accounted {name}": _shown(value, pa.decimal128(38, 4)) for name, value in sums.items()}
+    table.add_section()
+    table.add_row(*(cells.get(str(name), "total" if name == "account" else "") for name in names))
+
+
+def _shown(value: Any, kind: pa.DataType) -> str:
+    """Amounts with two decimals at least, so that they stand one under the other."""
+    text = shown(value)
+    if value is None or not pa.types.is_decimal(kind) or kind.scale != 4:
+        return text
+    whole, _, digits = text.partition(".")
+    return f"{int(whole):,}.{digits:0<2}" if whole not in ("-0", "") else f"{whole}.{digits:0<2}"
+
+
+@report.command("trial-balance")
+@click.argument("tenant")
+@click.argument("entity")
+@click.option("--from", "first", type=int, default=_FIRST, metavar="YYYYMM", help="First period. [the first of all]")
+@click.option("--to", "last", type=int, default=_LAST, metavar="YYYYMM", help="Last period. [the last of all]")
+@output_options
+def trial_balance(connection: Connection, tenant: str, entity: str, first: int, last: int, show: Any) -> None:
+    """Opening balance, turnover and closing balance of every account of TENANT ENTITY, by currency."""
+    given = {**reports.find_entity(connection, tenant, entity), "first": first, "last": last}
+    show(connection, reports.TRIAL_BALANCE, given, f"trial balance of {tenant}/{entity}{_months(first, last)}")
+
+
+@report.command("statement")
+@click.argument("tenant")
+@click.argument("entity")
+@click.argument("account")
+@click.option("--from", "first", type=int, default=_FIRST, metavar="YYYYMM", help="First period. [the first of all]")
+@click.option("--to", "last", type=int, default=_LAST, metavar="YYYYMM", help="Last period. [the last of all]")
+@output_options
+def statement(connection: Connection, tenant: str, entity: str, account: str, first: int, last: int, show: Any) -> None:
+    """Every line of ACCOUNT with its running balance."""
+    given = {**reports.find_entity(connection, tenant, entity), "account": account, "first": first, "last": last}
+    show(connection, reports.STATEMENT, given, f"account {account} of {tenant}/{entity}{_months(first, last)}")
+
+
+def _months(first: int, last: int) -> str:
+    return (f" from {first}" if first != _FIRST else "") + (f" to {last}" if last != _LAST else "")
+
+
+@report.command("lots")
+@click.argument("tenant")
+@click.argument("entity")
+@click.option("--instrument", help="Of this one only.")
+@output_options
+def lots(connection: Connection, tenant: str, entity: str, instrument: str | None, show: Any) -> None:
+    """Open lots: what is left of each purchase, and its cost."""
+    given = {**reports.find_entity(connection, tenant, entity), "instrument": instrument}
+    show(connection, reports.LOTS, given, f"open lots of {tenant}/{entity}")
+
+
+@report.command("gains")
+@click.argument("tenant")
+@click.argument("entity")
+@click.option("--instrument", help="Of this one only.")
+@output_options
+def gains(connection: Connection, tenant: str, entity: str, instrument: str | None, show: Any) -> None:
+    """Position, realised and unrealised gain of each instrument."""
+    given = {**reports.find_entity(connection, tenant, entity), "instrument": instrument}
+    show(connection, reports.GAINS, given, f"{reports.GAINS.title}, of {tenant}/{entity}")
+
+
+@report.command("reconciliation")
+@click.argument("request", type=int)
+@output_options
+def reconciliation(connection: Connection, request: int, show: Any) -> None:
+    """What was compared before REQUEST was published, or why it was not."""
+    show(connection, reports.RECONCILIATION, reports.find_request(connection, request),
+         f"reconciliation of request {request}")  # fmt: skip
+
+
+@report.command("rejects")
+@click.argument("request", type=int)
+@output_options
+def rejects(connection: Connection, request: int, show: Any) -> None:
+    """Rows of REQUEST that were not posted: file, line, column and reason."""
+    show(connection, reports.REJECTS, reports.find_request(connection, request), f"not posted of request {request}")
