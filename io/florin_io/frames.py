@@ -27,6 +27,7 @@ BLOCK_BYTES = 8 * 1024 * 1024
 LONGEST_FRAME = 64 * 1024 * 1024
 # A line of a ledger file has some 100 bytes; one of 1 MB is no line.
 LONGEST_LINE = 1024 * 1024
+_FIRST_BYTES = 4096
 _NEWLINE = ord("\n")
 _GZIP_MAGIC, _ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
@@ -242,11 +243,13 @@ def first_line(path: Path, name: str) -> bytes:
     opened = _open(path, form_of(path, name))
     try:
         text = bytearray(LONGEST_LINE)
-        filled = _fill(opened, memoryview(text), 0, LONGEST_LINE, name)
-        end = text.find(b"\n", 0, filled) + 1
-        if not end and filled == LONGEST_LINE:
-            raise InputError(f"{name}: its first line does not end within {LONGEST_LINE:,} bytes: this is no CSV file")
-        return bytes(text[: end or filled])
+        filled = 0
+        for wanted in range(_FIRST_BYTES, LONGEST_LINE + 1, _FIRST_BYTES):
+            filled = _fill(opened, memoryview(text), filled, wanted, name)
+            end = text.find(b"\n", 0, filled) + 1
+            if end or filled < wanted:
+                return bytes(text[: end or filled])
+        raise InputError(f"{name}: its first line does not end within {LONGEST_LINE:,} bytes: this is no CSV file")
     finally:
         opened.raw.close()
 
