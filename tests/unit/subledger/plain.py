@@ -12,7 +12,11 @@ from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 D0 = Decimal(0)
 CLASSES = ("BUY", "SELL", "INCOME", "FEE", "FX", "SETTLE", "REVALUE", "CANCEL", "CORRECT")
 DIGITS = {"USD": 2, "EUR": 2, "GBP": 2, "JPY": 0, "KWD": 3, "CLF": 4}
-PREFIXES = ("EQ", "BOND", "CASH", "FUND")
+BEGINNINGS = {
+    "securities": ("EQ", "BOND"), "valuation": ("EQ", "BOND"), "settlement": ("EQ", "BOND", "CASH"),
+    "cash": ("EQ", "BOND", "CASH"),
+}  # fmt: skip
+"""By role: how an account_ref must begin that the standard rules have an account for; elsewhere any does."""
 CODES = {
     "securities": "1200", "settlement": "1300", "fees": "5000", "gain": "4100", "income": "4000", "cash": "1000",
     "fx_position": "1900", "valuation": "1290", "unrealised": "4200", "rounding": "4900",
@@ -53,6 +57,11 @@ class Row:
     def key(self) -> tuple[str, int]:
         """What makes the event."""
         return self.source_id, self.version
+
+    @property
+    def domain(self) -> tuple[bool, str]:
+        """What orders it among others: its instrument, or else its account."""
+        return self.instrument is not None, self.instrument or self.account_ref
 
     @property
     def order(self) -> tuple[object, ...]:
@@ -220,7 +229,7 @@ class Plain:
 
         source_id = need("source_id")
         try:
-            version = int(text.get("version", "1"))
+            version = int(need("version"))
         except ValueError as error:
             raise Refused("version", "is no number") from error
         if version < 1:
@@ -337,8 +346,7 @@ class Plain:
             raise Refused("reference", "is not known")
         if target.taken_back:
             raise Refused("reference", "is taken back already")
-        same = (target.row.instrument, target.row.account_ref) == (row.instrument, row.account_ref)
-        if not same:
+        if target.row.domain != row.domain:
             raise Refused("reference", "is of another instrument or account")
         return target
 
@@ -527,7 +535,7 @@ class Plain:
         return self._line(row, role, side, currency, abs(amount), abs(accounted))
 
     def _line(self, row: Row, role: str, side: str, currency: str, amount: Decimal, accounted: Decimal) -> Line:
-        if not row.account_ref.startswith(PREFIXES):
+        if not row.account_ref.startswith(BEGINNINGS.get(role, "")):
             raise Refused("account_ref", "has no account")
         account = self.codes[role]
         if role == "securities" and row.account_ref.startswith("BOND"):
