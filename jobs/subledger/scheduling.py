@@ -14,8 +14,8 @@ from transforms.subledger_db.scheduling import Schedule
 from transforms.subledger_db.schema import LedgerDatabase
 
 _LOG = logging.getLogger(__name__)
-# Files that are late are waited for, so long.
-_GIVE_UP_S = 24 * 3600.0
+# Files that are late are waited for, so long; what comes after them waits too, for lots depend on the order.
+_GIVE_UP_S = 3 * 24 * 3600.0
 
 
 def tick(database: LedgerDatabase, timestamp: float) -> int:
@@ -44,7 +44,7 @@ def fire(database: LedgerDatabase, schedule_id: int, at: float) -> str:
 
 
 def _submit(connection: Connection, schedule: Schedule, at: datetime, now: float) -> bool:
-    """Whether the request is in the queue. One that fails is tried again by the next tick, for a day."""
+    """Whether the request is in the queue. One that fails is tried again by the next tick, for three days."""
     key = f"schedule:{schedule.schedule_id}:{int(at.timestamp())}"
     told = {**at_time(schedule.template, at.astimezone(UTC)), "tenant": schedule.tenant, "entity": schedule.entity}
     try:
