@@ -93,11 +93,12 @@ class Book:
         self._tables = Tables(self._average, first_je_no)
         self._seen = set[str]()
         self._asked = set[bytes]()
+        self._new = set[str]()
         self._refs = dict[str, int]()
         codes = sorted(rules.accounts)
         self._codes = pa.array(codes, pa.string())
         self._code_numbers = {code: number for number, code in enumerate(codes)}
-        self._accounts = np.zeros((64, len(rules.roles)), np.int64)
+        self._accounts: Longs = np.zeros((64, len(rules.roles)), np.int64)
         self._program = rules.program()
         self._units = c.units_of(dict(settings.digits) or ISO_4217)
         self._sums = defaultdict[tuple[int, int, int], list[int]](lambda: [0, 0, 0, 0])
@@ -107,6 +108,7 @@ class Book:
         """What `supply` should be called with before the batch is posted, if it was published."""
         names = pc.unique(batch.column("instrument")).drop_null()
         new = [name for name in names.to_pylist() if name not in self._seen]
+        self._new = set(new)
         refers = batch.filter(batch.column("ref_hi").is_valid()).select(["ref_hi", "ref_lo"])
         ids = np.empty((2, refers.num_rows), np.int64)
         for place in range(2):
@@ -114,15 +116,13 @@ class Book:
         ids = np.unique(ids[:, ~self._tables.known(ids)], axis=1)
         words = ids.astype(">i8").T.tobytes()
         events = pa.Array.from_buffers(ID, ids.shape[1], [None, pa.py_buffer(words)])
-        self._asked.update(events.to_pylist())
+        self._asked = set(events.to_pylist())
         return Needs(pa.array(new, pa.string()), events)
 
     def supply(self, opening: Opening) -> None:
-        """Tell what was published. Raises BookError if it does not fit together, or comes after rows of it."""
-        late = self._seen.intersection(opening.positions.column("instrument").to_pylist())
-        if late:
-            raise BookError(f"the opening of {min(late)!r} comes after its first row")
-        supply_lots(self._tables, opening, self._average)
+        """Tell what is published of what `needs` named. Raises BookError if that does not fit together."""
+        supply_lots(self._tables, opening, self._average, self._new)
+        self._new.clear()
         supply_entries(self._tables, opening, self._unknown(), self._ref, self._account)
 
     def post(self, batch: pa.RecordBatch) -> Posted:
@@ -140,6 +140,7 @@ class Book:
         rejects = rejected_rows(batch, chunk.rejects, self._settings.entity)
         lots, positions = self._finish(int(hashes[-1]))
         self._asked.clear()
+        self._new.clear()
         return Posted(headers, lines, rejects, lots, positions)
 
     def close(self) -> Closing:
@@ -189,7 +190,8 @@ class Book:
         def numbers(name: str) -> Longs:
             column = batch.column(name)
             filled = pc.fill_null(column, pa.scalar(NONE, column.type)) if column.null_count else column
-            return filled.to_numpy().astype(np.int64, copy=False)
+            values: Longs = filled.to_numpy().astype(np.int64, copy=False)
+            return values
 
         words = np.empty((6, batch.num_rows), np.uint64)
         for place, name in enumerate(("id_hi", "id_lo", "order_hash", "order_seq", "ref_hi", "ref_lo")):
@@ -220,12 +222,14 @@ class Book:
         firsts[indices[::-1]] = np.arange(len(indices))[::-1]
         places = [self._tables.holding(name, int(hashes[first])) for name, first in zip(names, firsts, strict=False)]
         self._seen.update(names)
-        return np.array([*places, -1], np.int64)[indices]
+        found: Longs = np.array([*places, -1], np.int64)[indices]
+        return found
 
     def _refs_of(self, account_refs: pa.StringArray) -> Longs:
         encoded = account_refs.dictionary_encode()
         places = np.array([self._ref(name) for name in encoded.dictionary.to_pylist()], np.int64)
-        return places[encoded.indices.to_numpy()]
+        found: Longs = places[encoded.indices.to_numpy()]
+        return found
 
     def _kept(self, high: Words) -> npt.NDArray[np.uint8]:
         if self._wanted is None:
@@ -234,7 +238,8 @@ class Book:
             return np.zeros(len(high), np.uint8)
         # Half an id is enough: one kept in vain does no harm.
         places = np.minimum(np.searchsorted(self._wanted, high), len(self._wanted) - 1)
-        return (self._wanted[places] == high).astype(np.uint8)
+        kept: npt.NDArray[np.uint8] = (self._wanted[places] == high).astype(np.uint8)
+        return kept
 
     def _chosen(self, batch: pa.RecordBatch) -> Longs:
         rules = self._rules.rules
@@ -338,4 +343,5 @@ def _currencies(column: pa.StringArray) -> Longs:
     encoded = column.dictionary_encode()
     numbers = [c.currency_number(code) for code in encoded.dictionary.to_pylist()]
     indices = pc.fill_null(encoded.indices, len(numbers)).to_numpy()
-    return np.array([*numbers, -1], np.int64)[indices]
+    found: Longs = np.array([*numbers, -1], np.int64)[indices]
+    return found

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
-
 from transforms.jit import part, shared
 from transforms.subledger import book_state as s
 from transforms.subledger.booking import book
 from transforms.subledger.fields import CANCEL, CORRECT, ENTRY_KIND, REVERSAL_KIND, SELL
 from transforms.subledger.ids import murmur, put_word
-from transforms.subledger.jit import Bytes, Longs, njit
+from transforms.subledger.jit import Bytes, Longs, long, njit
 from transforms.subledger.taking_back import enter, entry_of, leave, reference_fault, take_back
 
 _MOST_LINES: Final = 160
@@ -45,8 +43,8 @@ def _keep(rows: s.Rows, state: s.State, out: s.Posted, row: int, kind: int, effe
     entries, kept, counts = state.entries, state.kept, state.counts
     entry, at = counts[s.C_ENTRIES], counts[s.C_KEPT_LINES]
     size = counts[s.C_LINES] - first
-    entries[s.E_HIGH, entry], entries[s.E_LOW, entry] = np.int64(rows.words[0, row]), np.int64(rows.words[1, row])
-    entries[s.E_DOMAIN, entry] = np.int64(rows.words[2, row])
+    entries[s.E_HIGH, entry], entries[s.E_LOW, entry] = long(rows.words[0, row]), long(rows.words[1, row])
+    entries[s.E_DOMAIN, entry] = long(rows.words[2, row])
     entries[s.E_HOLDING, entry], entries[s.E_REF, entry] = rows.holding[row], rows.ref[row]
     entries[s.E_EFFECT, entry], entries[s.E_KIND, entry], entries[s.E_GAIN, entry] = effect, kind, gain
     entries[s.E_FIRST, entry], entries[s.E_LINES, entry], entries[s.E_TAKEN, entry] = at, size, 0
@@ -100,7 +98,7 @@ def _row(rows: s.Rows, state: s.State, settled: s.Settled, out: s.Posted, row: i
 def _has_room(rows: s.Rows, state: s.State, out: s.Posted, row: int, entry: int) -> bool:
     """Whether whatever the row may write fits; if not, `counts` say what is needed."""
     counts, event_class = state.counts, rows.event_class[row]
-    lines, back = np.int64(_MOST_LINES), np.int64(0)
+    lines, back = long(_MOST_LINES), long(0)
     if event_class in (SELL, CORRECT) and rows.holding[row] >= 0:
         lines += state.holdings[s.H_LOTS, rows.holding[row]]
     if entry >= 0:
@@ -108,11 +106,9 @@ def _has_room(rows: s.Rows, state: s.State, out: s.Posted, row: int, entry: int)
         lines += 2 * back
     kept = lines if rows.keep[row] else 0
     counts[s.C_NEED_LINES], counts[s.C_NEED_LOTS], counts[s.C_NEED_KEPT] = lines, 2 * back + 2, kept
-    return (
-        counts[s.C_LINES] + lines <= out.lines.shape[1]
-        and counts[s.C_LOTS] + counts[s.C_NEED_LOTS] <= state.lots.shape[1]
-        and counts[s.C_KEPT_LINES] + kept <= state.kept.shape[1]
-    )
+    fits = counts[s.C_LINES] + lines <= out.lines.shape[1]
+    fits = fits and counts[s.C_LOTS] + counts[s.C_NEED_LOTS] <= state.lots.shape[1]
+    return bool(fits and counts[s.C_KEPT_LINES] + kept <= state.kept.shape[1])
 
 
 @njit
@@ -120,9 +116,9 @@ def post_rows(rows: s.Rows, state: s.State, settled: s.Settled, out: s.Posted, s
     """Post rows from `start` on, up to one for which there is no room; that one, or the number of rows."""
     counts = state.counts
     for row in range(start, len(rows.event_class)):
-        entry = np.int64(-1)
+        entry = long(-1)
         if rows.event_class[row] >= CANCEL:
-            entry = np.int64(entry_of(state, np.int64(rows.words[4, row]), np.int64(rows.words[5, row])))
+            entry = long(entry_of(state, long(rows.words[4, row]), long(rows.words[5, row])))
         if not _has_room(rows, state, out, row, entry):
             return row
         wrong = _row(rows, state, settled, out, row, entry)

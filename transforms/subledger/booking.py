@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
-
 from transforms.jit import part, shared
 from transforms.subledger import book_state as s
 from transforms.subledger import checks as c
 from transforms.subledger.fields import BUY, FX, REVALUE, SELL
-from transforms.subledger.jit import LIMIT, NONE
+from transforms.subledger.jit import LIMIT, NONE, Longs, long
 from transforms.subledger.lots import add, open_lot, share, take
 from transforms.subledger.rules.model import (
     AMOUNTS,
@@ -40,7 +38,7 @@ _UNITS: Final = 3
 
 @part
 def _put(
-    out: s.Posted, counts: s.Longs, row: int, number: int, account: int, side: int, currency: int, amount: int,
+    out: s.Posted, counts: Longs, row: int, number: int, account: int, side: int, currency: int, amount: int,
     rate: int, accounted: int,
 ) -> int:  # fmt: skip
     """Write a line without a lot; its place."""
@@ -53,7 +51,7 @@ def _put(
     lines[s.K_QUANTITY, place], lines[s.K_CURRENCY, place] = NONE, currency
     lines[s.K_AMOUNT, place], lines[s.K_RATE, place], lines[s.K_ACCOUNTED, place] = amount, rate, accounted
     lines[s.K_LOT, place] = NONE
-    return place
+    return long(place)
 
 
 @part
@@ -66,7 +64,7 @@ def _put_lot(out: s.Posted, place: int, quantity: int, lot: int, opened: int, se
 
 @shared
 def _signed_line(
-    out: s.Posted, counts: s.Longs, row: int, first: int, account: int, side: int, currency: int, amount: int,
+    out: s.Posted, counts: Longs, row: int, first: int, account: int, side: int, currency: int, amount: int,
     rate: int, accounted: int,
 ) -> int:  # fmt: skip
     """Write an amount that may be negative: on the other side then. The place of the (last) line, -1 for none.
@@ -92,14 +90,14 @@ def _scaled(coefficient: int, value: int, exact: bool, unit: int) -> int:
         return rounded(value, coefficient, ONE, unit)
     whole = coefficient // ONE
     if abs(whole) * (abs(value) // 10**12 + 1) >= LIMIT // 10**12:
-        return np.int64(NONE)  # type: ignore[return-value]
+        return long(NONE)
     return whole * value
 
 
 @shared
-def _combined(settled: s.Settled, line: int, values: s.Longs, which: int, unit: int) -> int:
+def _combined(settled: s.Settled, line: int, values: Longs, which: int, unit: int) -> int:
     """The sum of a line's form over the row's values; NONE if it is too large."""
-    total = np.int64(0)
+    total = long(0)
     exact = settled.lines[line, LINE_EXACT] == 1
     for place in range(AMOUNTS):
         coefficient = settled.lines[line, LINE_FORM + place]
@@ -115,20 +113,20 @@ def _combined(settled: s.Settled, line: int, values: s.Longs, which: int, unit: 
 def _currency_of(rows: s.Rows, settled: s.Settled, row: int, unit: int) -> int:
     if unit == BASE:
         return settled.base
-    return rows.fee_currency[row] if unit == FEE_UNIT else rows.currency[row]
+    return long(rows.fee_currency[row] if unit == FEE_UNIT else rows.currency[row])
 
 
 @part
 def rate_of(rows: s.Rows, settled: s.Settled, row: int, currency: int) -> int:
     """Base units for one of a currency of the row."""
-    return rows.fx_rate[row] if currency == rows.currency[row] else _RATE  # type: ignore[no-any-return]
+    return rows.fx_rate[row] if currency == rows.currency[row] else _RATE
 
 
 @shared
 def _sold_cost(state: s.State, settled: s.Settled, holding: int, quantity: int, unit: int) -> tuple[int, int]:
     """Cost and accounted cost of what a sale of so much takes; it is held."""
     lots = state.lots
-    cost, accounted, left = np.int64(0), np.int64(0), quantity
+    cost, accounted, left = long(0), long(0), quantity
     node = state.holdings[s.H_HEAD, holding]
     while left > 0:
         taken = min(left, lots[s.L_QUANTITY, node])
@@ -177,7 +175,7 @@ def _buy_line(
     rate = rate_of(rows, settled, row, currency)
     place = _put(out, counts, row, number, account, 1, currency, amount, rate, accounted)
     lot, opened = counts[s.C_JE_NO], rows.trade_date[row]
-    sequence, original = np.int64(rows.words[3, row]) ^ np.int64(_SIGN), rows.quantity[row]
+    sequence, original = long(rows.words[3, row]) ^ long(_SIGN), rows.quantity[row]
     pool = state.holdings[s.H_HEAD, rows.holding[row]]
     if settled.average and pool >= 0:
         lots = state.lots
@@ -187,7 +185,7 @@ def _buy_line(
 
 
 @shared
-def _values(rows: s.Rows, state: s.State, settled: s.Settled, values: s.Longs, row: int, event_class: int) -> int:
+def _values(rows: s.Rows, state: s.State, settled: s.Settled, values: Longs, row: int, event_class: int) -> int:
     """Work out what the row's amounts are made of; the fault code, 0 if there is none. Changes nothing."""
     values[:] = 0
     currency, holding, base_unit = rows.currency[row], rows.holding[row], settled.base_unit
@@ -222,7 +220,7 @@ def _values(rows: s.Rows, state: s.State, settled: s.Settled, values: s.Longs, r
 
 
 @part
-def _trade_values(rows: s.Rows, state: s.State, settled: s.Settled, values: s.Longs, row: int, event_class: int) -> int:
+def _trade_values(rows: s.Rows, state: s.State, settled: s.Settled, values: Longs, row: int, event_class: int) -> int:
     held, currency, quantity = state.holdings[:, rows.holding[row]], rows.currency[row], rows.quantity[row]
     if held[s.H_QUANTITY] > 0 and held[s.H_CURRENCY] != currency:
         return c.fault(c.CURRENCY, c.HELD_OTHERWISE)
@@ -245,10 +243,10 @@ def _line(rows: s.Rows, state: s.State, settled: s.Settled, out: s.Posted, row: 
     if program[line, LINE_MIXES_FEE] and values[0, FEE_AMOUNT] != 0 and rows.fee_currency[row] != currency:
         return c.fault(c.FEE_CURRENCY, c.MIXED_FEE)
     historical = program[line, LINE_FORM + COST] != 0
-    rate = np.int64(NONE) if historical else np.int64(rate_of(rows, settled, row, currency))
+    rate = long(NONE) if historical else long(rate_of(rows, settled, row, currency))
     if unit == BASE:
-        rate = np.int64(_RATE)
-    amount = np.int64(0)
+        rate = long(_RATE)
+    amount = long(0)
     if currency >= 0:
         amount = _combined(settled, line, values, 0, settled.units[currency])
     if historical or unit == BASE:
@@ -305,7 +303,7 @@ def _change(rows: s.Rows, state: s.State, settled: s.Settled, out: s.Posted, row
     held[s.H_TOUCHED] = 1
     if event_class == REVALUE:
         held[s.H_UNREALISED] += out.values[0, UNREALISED]
-        return out.values[0, UNREALISED]  # type: ignore[no-any-return]
+        return long(out.values[0, UNREALISED])
     held[s.H_CURRENCY] = rows.currency[row]
     lines = out.lines
     for place in range(first, state.counts[s.C_LINES]):
@@ -317,7 +315,7 @@ def _change(rows: s.Rows, state: s.State, settled: s.Settled, out: s.Posted, row
             node = held[s.H_HEAD]
             while state.lots[s.L_QUANTITY, node] == 0:
                 node = state.lots[s.L_NEXT, node]
-            first_je_no = np.int64(-1) if settled.average else np.int64(settled.first_je_no)
+            first_je_no = long(-1) if settled.average else long(settled.first_je_no)
             take(state, holding, node, quantity, cost, accounted, first_je_no)
         else:
             node = open_lot(state, holding, lines[s.K_LOT, place], lines[s.K_OPENED, place],
@@ -329,7 +327,7 @@ def _change(rows: s.Rows, state: s.State, settled: s.Settled, out: s.Posted, row
         return NONE
     gain = out.values[1, GROSS] - out.values[1, COST]
     held[s.H_REALISED] += gain
-    return gain
+    return long(gain)
 
 
 @shared
@@ -368,4 +366,4 @@ def book(
 @part
 def _rule_of(rows: s.Rows, row: int, event_class: int) -> int:
     chosen = rows.chosen
-    return chosen[event_class - 1, row if chosen.shape[1] > 1 else 0]  # type: ignore[no-any-return]
+    return long(chosen[event_class - 1, row if chosen.shape[1] > 1 else 0])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -21,3 +22,5 @@ NONE: Final = -(2**63)
 """A missing number in a column of int64."""
 LIMIT: Final = 10**18
 """Numbers of a column are below this one, so that sums and differences of a few stay within 64 bits."""
+long = cast(Callable[[Any], int], np.int64)
+"""A number as int64: compiled code takes a literal for a type of its own, and mixes signs in floating point."""

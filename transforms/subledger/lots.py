@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from transforms.jit import part, shared
 from transforms.subledger.book_state import (
     C_LOTS,
@@ -28,7 +26,7 @@ from transforms.subledger.book_state import (
     L_SEQUENCE,
     State,
 )
-from transforms.subledger.jit import Longs
+from transforms.subledger.jit import Longs, long
 from transforms.subledger.wide import times_over
 
 
@@ -60,7 +58,7 @@ def place_of(state: State, holding: int, opened: int, sequence: int, number: int
         if order <= 0:
             return order == 0, back
         front, back = lots[L_NEXT, front], lots[L_BEFORE, back]
-    return False, np.int64(-1)
+    return False, long(-1)
 
 
 @shared
@@ -97,7 +95,7 @@ def _unlink(state: State, holding: int, node: int) -> None:
 @shared
 def _reopened(state: State, holding: int, number: int) -> int:
     """A closed lot that was published, taken from the list of those; -1 if there is none of this number."""
-    lots, before = state.lots, np.int64(-1)
+    lots, before = state.lots, long(-1)
     node = state.holdings[H_CLOSED, holding]
     while node >= 0:
         if lots[L_NO, node] == number:
@@ -105,9 +103,9 @@ def _reopened(state: State, holding: int, number: int) -> int:
                 state.holdings[H_CLOSED, holding] = lots[L_NEXT, node]
             else:
                 lots[L_NEXT, before] = lots[L_NEXT, node]
-            return node
+            return long(node)
         before, node = node, lots[L_NEXT, node]
-    return np.int64(-1)  # type: ignore[return-value]
+    return long(-1)
 
 
 @shared

@@ -54,31 +54,32 @@ def domain_of(instrument: str | None, account_ref: str) -> int:
     return int.from_bytes(digest(key)[:8], "big")
 
 
-def supply_lots(tables: Tables, opening: Opening, pooled: bool) -> None:
-    """Put open lots into the lists of their holdings. Raises BookError if they are not what positions say."""
-    unrealised = dict(
-        zip(opening.positions.column("instrument").to_pylist(), opening.positions.column("unrealised").to_pylist(),
-            strict=True)
-    )  # fmt: skip
-    lots = opening.lots
+def supply_lots(tables: Tables, opening: Opening, pooled: bool, asked: set[str]) -> None:
+    """Put the lots of the instruments asked for into the lists of their holdings; others are there for entries' sake.
+
+    Raises BookError if lots are not what positions say.
+    """
+    positions = opening.positions.to_pylist()
+    not_asked = {position["instrument"] for position in positions} - asked
+    if not_asked:
+        raise BookError(f"the position of {min(not_asked)!r} is supplied, which was not asked for, or has rows already")
+    lots = opening.lots.filter(pc.is_in(opening.lots.column("instrument"), pa.array(sorted(asked), pa.string())))
     if not pooled:
         lots = lots.filter(pc.greater(lots.column("quantity"), 0))
-    names = set(lots.column("instrument").to_pylist()) | set(unrealised)
-    for name in sorted(names):
-        place = tables.holding(name, domain_of(name, ""))
-        if tables.holdings[s.H_LOTS, place] or tables.holdings[s.H_TOUCHED, place]:
-            raise BookError(f"opening lots of {name!r} come twice, or after its first row")
-        tables.holdings[s.H_UNREALISED, place] = unrealised.get(name, 0)
+    # A lot may be there twice: for its instrument, and for an entry that changed it.
+    _, firsts = np.unique(lots.column("lot").to_numpy(), return_index=True)
+    lots = lots.take(pa.array(firsts))
+    for name in lots.column("instrument").unique().to_pylist():
+        tables.holding(name, domain_of(name, ""))
     if lots.num_rows:
         _link_lots(tables, lots)
-    held = dict(
-        zip(opening.positions.column("instrument").to_pylist(), opening.positions.column("quantity").to_pylist(),
-            strict=True)
-    )  # fmt: skip
-    for name, quantity in held.items():
-        found = int(tables.holdings[s.H_QUANTITY, tables.numbers[name]])
-        if found != quantity:
-            raise BookError(f"the published position of {name!r} is {quantity}, its lots have {found} (in 10^-8)")
+    for position in positions:
+        name = position["instrument"]
+        place = tables.holding(name, domain_of(name, ""))
+        tables.holdings[s.H_UNREALISED, place] = position["unrealised"]
+        found = int(tables.holdings[s.H_QUANTITY, place])
+        if found != position["quantity"]:
+            raise BookError(f"the position of {name!r} is {position['quantity']}, its lots have {found} (in 10^-8)")
 
 
 def _link_lots(tables: Tables, lots: pa.Table) -> None:
@@ -120,7 +121,8 @@ def _link_lots(tables: Tables, lots: pa.Table) -> None:
 def _currencies(lots: pa.Table) -> Longs:
     codes = lots.column("currency").combine_chunks().dictionary_encode()
     numbers = np.array([currency_number(code) for code in codes.dictionary.to_pylist()], np.int64)
-    return numbers[codes.indices.to_numpy()]
+    found: Longs = numbers[codes.indices.to_numpy()]
+    return found
 
 
 Row = dict[str, Any]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ LIMIT: Final = 200_000
 """Rows of a merged block at most."""
 _KEY: Final = ("order_hash", "trade_date", "order_seq", "source_id", "version", "file", "line")
 _TIES: Final = [(name, "ascending") for name in ("run", "source_id", "version", "file", "line")]
-Run = pa.Table | pa.RecordBatch
+Run: TypeAlias = "pa.Table | pa.RecordBatch"
 
 
 def sort(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -34,7 +34,7 @@ def sort(batch: pa.RecordBatch) -> pa.RecordBatch:
 def order_of(batch: pa.RecordBatch) -> Longs:
     """The places of rows in order."""
     hashes, dates, sequences = (_numbers(batch.column(name)) for name in _KEY[:3])
-    order = np.lexsort((sequences, dates, hashes))
+    order: Longs = np.lexsort((sequences, dates, hashes))
     tied = np.zeros(len(order) + 1, bool)
     tied[1:-1] = True
     for column in (sequences, dates, hashes):
@@ -67,7 +67,8 @@ def splitters(samples: Words, tasks: int) -> Words:
     ordered = np.sort(samples)
     if not len(ordered):
         return np.zeros(tasks - 1, np.uint64)
-    return ordered[np.arange(1, tasks) * len(ordered) // tasks]
+    between: Words = ordered[np.arange(1, tasks) * len(ordered) // tasks]
+    return between
 
 
 def positions(hashes: Words, between: Words) -> Longs:

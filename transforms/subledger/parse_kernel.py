@@ -11,7 +11,7 @@ from transforms.subledger import checks as c
 from transforms.subledger import text_fields as t
 from transforms.subledger.fields import BUY, CANCEL, CORRECT, FX, SELL
 from transforms.subledger.ids import MAX_KEY, murmur, put_number
-from transforms.subledger.jit import NONE, Bytes, Ints, Longs, Words, njit
+from transforms.subledger.jit import NONE, Bytes, Ints, Longs, Words, long, njit
 from transforms.subledger.wide import rounded
 
 _NEWLINE, _RETURN, _SLASH = 10, 13, 47
@@ -161,8 +161,8 @@ def _money(data: Bytes, spans: Longs, rules: Rules, out: Columns, row: int) -> i
     price, wrong = t.decimal(data, spans[c.PRICE, 0], spans[c.PRICE, 1], 8, 8)
     if wrong:
         return c.fault(c.PRICE, wrong)
-    currency = np.int64(-1)
-    unit = np.int64(1)
+    currency = long(-1)
+    unit = long(1)
     if spans[c.CURRENCY, 0] < spans[c.CURRENCY, 1]:
         currency = t.currency(data, spans[c.CURRENCY, 0], spans[c.CURRENCY, 1])
         if currency < 0 or rules.units[currency] == 0:
@@ -291,7 +291,7 @@ def _keys(data: Bytes, rules: Rules, out: Columns, texts: Texts, row: int, refer
     spans, words = texts.spans, out.words
     start, stop = spans[c.SOURCE_ID, 0], spans[c.SOURCE_ID, 1]
     prefix = len(rules.prefix)
-    words[0, row], words[1, row] = _event_hash(data, start, stop, np.int64(out.version[row]), prefix, texts.key)
+    words[0, row], words[1, row] = _event_hash(data, start, stop, long(out.version[row]), prefix, texts.key)
     words[3, row] = _sequence(data, start, stop)
     if has_instrument:
         words[2, row] = _domain_hash(

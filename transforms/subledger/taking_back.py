@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from transforms.jit import part, shared
 from transforms.subledger import book_state as s
 from transforms.subledger import checks as c
 from transforms.subledger.fields import BUY, CORRECT, REVALUE, REVERSAL_KIND, SELL
-from transforms.subledger.jit import LIMIT, NONE, Longs
+from transforms.subledger.jit import LIMIT, NONE, Longs, long
 from transforms.subledger.lots import add, open_lot, place_of, take
 
 
@@ -20,7 +18,7 @@ def entry_of(state: s.State, high: int, low: int) -> int:
     while state.places[slot] != 0:
         entry = state.places[slot] - 1
         if state.entries[s.E_LOW, entry] == low and state.entries[s.E_HIGH, entry] == high:
-            return entry  # type: ignore[no-any-return]
+            return long(entry)
         slot = (slot + 1) & mask
     return -1
 
@@ -41,7 +39,7 @@ def reference_fault(rows: s.Rows, state: s.State, row: int, entry: int) -> int:
     if entry < 0:
         return c.fault(c.REFERENCE, c.NO_EVENT)
     entries = state.entries
-    same = entries[s.E_DOMAIN, entry] == np.int64(rows.words[2, row])
+    same = entries[s.E_DOMAIN, entry] == long(rows.words[2, row])
     same = same and entries[s.E_HOLDING, entry] == rows.holding[row]
     if not same or (rows.holding[row] < 0 and entries[s.E_REF, entry] != rows.ref[row]):
         return c.fault(c.REFERENCE, c.OTHER_DOMAIN)
@@ -96,7 +94,7 @@ def _apply(state: s.State, settled: s.Settled, holding: int, effect: int, lines:
             continue
         quantity, cost, accounted = lines[s.K_QUANTITY, line], lines[s.K_AMOUNT, line], lines[s.K_ACCOUNTED, line]
         opened, sequence, number = lines[s.K_OPENED, line], lines[s.K_SEQUENCE, line], lines[s.K_LOT, line]
-        node = np.int64(-1)
+        node = long(-1)
         if settled.average:
             node = held[s.H_HEAD]
         if lines[s.K_SIDE, line] * way > 0:
@@ -111,10 +109,10 @@ def _apply(state: s.State, settled: s.Settled, holding: int, effect: int, lines:
         if settled.average:
             if effect == BUY:
                 state.lots[s.L_ORIGINAL, node] -= quantity
-            take(state, holding, node, quantity, cost, accounted, np.int64(-1))
+            take(state, holding, node, quantity, cost, accounted, long(-1))
         else:
             _, node = place_of(state, holding, opened, sequence, number)
-            take(state, holding, node, quantity, cost, accounted, np.int64(settled.first_je_no))
+            take(state, holding, node, quantity, cost, accounted, long(settled.first_je_no))
 
 
 @part

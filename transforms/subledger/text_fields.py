@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
-
 from transforms.jit import part, shared
 from transforms.subledger import checks as c
 from transforms.subledger.fields import CLASSES
-from transforms.subledger.jit import NONE, Bytes
+from transforms.subledger.jit import NONE, Bytes, long
 
 _LONGEST_NAME: Final = 128
 _DIGITS: Final = 18
@@ -35,11 +33,11 @@ def decimal(data: Bytes, start: int, stop: int, scale: int, allowed: int) -> tup
         return NONE, c.OK
     negative = data[start] == 45
     at = start + 1 if negative else start
-    value, digits, decimals = np.int64(0), 0, -1
+    value, digits, decimals = long(0), 0, -1
     if at == stop or data[at] == 46 or data[stop - 1] == 46:
         return NONE, c.NO_DECIMAL
     while at < stop:
-        sign = np.int64(data[at]) - 48
+        sign = long(data[at]) - 48
         if 0 <= sign <= 9:
             if decimals >= allowed:
                 if sign != 0:
@@ -76,9 +74,9 @@ def date(data: Bytes, start: int, stop: int) -> tuple[int, int]:
     """Days since 1970 and the place of its month among the `MONTHS`; NONE if it is no date."""
     if stop - start != 10 or data[start + 4] != 45 or data[start + 7] != 45:
         return NONE, 0
-    year, month, day = np.int64(0), np.int64(0), np.int64(0)
+    year, month, day = long(0), long(0), long(0)
     for i in range(10):
-        digit = np.int64(data[start + i]) - 48
+        digit = long(data[start + i]) - 48
         if i in (4, 7):
             continue
         if not 0 <= digit <= 9:
@@ -114,9 +112,9 @@ def whole(data: Bytes, start: int, stop: int) -> int:
     """A number from 1 to 2^31 - 1 without leading zeros, 0 if it is none."""
     if stop == start or stop - start > 10 or data[start] == 48:
         return 0
-    value = np.int64(0)
+    value = long(0)
     for at in range(start, stop):
-        digit = np.int64(data[at]) - 48
+        digit = long(data[at]) - 48
         if not 0 <= digit <= 9:
             return 0
         value = value * 10 + digit
@@ -128,9 +126,9 @@ def event_class(data: Bytes, start: int, stop: int) -> int:
     """The number of an event class, 0 if it is none."""
     if stop - start > 7:
         return 0
-    word = np.int64(0)
+    word = long(0)
     for i in range(stop - start):
-        word |= np.int64(data[start + i]) << (8 * i)
+        word |= long(data[start + i]) << (8 * i)
     for i in range(len(_CLASS_WORDS)):
         if word == _CLASS_WORDS[i]:
             return i + 1
@@ -142,11 +140,11 @@ def currency(data: Bytes, start: int, stop: int) -> int:
     """The number of three capital letters, -1 if it is something else."""
     if stop - start != 3:
         return -1
-    found = np.int64(0)
+    found = long(0)
     for at in range(start, stop):
         if not 65 <= data[at] <= 90:
             return -1
-        found = found * 26 + np.int64(data[at]) - 65
+        found = found * 26 + long(data[at]) - 65
     return found
 
 

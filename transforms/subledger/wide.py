@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from transforms.jit import part, shared
-from transforms.subledger.jit import LIMIT, NONE
+from transforms.subledger.jit import LIMIT, NONE, long
 
 # Compiled code computes with an unsigned and a signed number in floating point, so every number here is unsigned.
 _ZERO: Final = np.uint64(0)
@@ -77,7 +77,7 @@ def times_over(a: int, b: int, divisor: int) -> int:
     high, low = multiply_wide(magnitude(a), magnitude(b))
     by = np.uint64(divisor)
     if high >= by:
-        return np.int64(NONE)  # type: ignore[return-value]
+        return long(NONE)
     if high == _ZERO:
         quotient = low // by
         rest = low - quotient * by
@@ -87,9 +87,9 @@ def times_over(a: int, b: int, divisor: int) -> int:
     if rest > left or (rest == left and quotient & _ONE != _ZERO):
         quotient += _ONE
     if quotient >= _LIMIT:
-        return np.int64(NONE)  # type: ignore[return-value]
-    found = np.int64(quotient)
-    return -found if (a < 0) != (b < 0) else found  # type: ignore[return-value]
+        return long(NONE)
+    found = long(quotient)
+    return -found if (a < 0) != (b < 0) else found
 
 
 @part
@@ -100,5 +100,5 @@ def rounded(a: int, b: int, decimals: int, unit: int) -> int:
     """
     found = times_over(a, b, decimals * unit)
     if found == NONE or found >= LIMIT // unit or found <= -(LIMIT // unit):
-        return np.int64(NONE)  # type: ignore[return-value]
+        return long(NONE)
     return found * unit

@@ -112,7 +112,8 @@ class Every(Condition):
     parts: tuple[Condition, ...]
 
     def holds(self, rows: pa.RecordBatch, base: str) -> Mask:
-        return np.logical_and.reduce([part.holds(rows, base) for part in self.parts])
+        found: Mask = np.logical_and.reduce([part.holds(rows, base) for part in self.parts])
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,8 @@ class Some(Condition):
     parts: tuple[Condition, ...]
 
     def holds(self, rows: pa.RecordBatch, base: str) -> Mask:
-        return np.logical_or.reduce([part.holds(rows, base) for part in self.parts])
+        found: Mask = np.logical_or.reduce([part.holds(rows, base) for part in self.parts])
+        return found
 
 
 def late_rows(rows: pa.RecordBatch) -> Mask:
