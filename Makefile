@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # FAST=1 leaves out what needs a cluster.
 MARKS := $(if $(FAST),-m "not cluster and not chaos",)
 
-.PHONY: help venv transfer cards test test-fast lint bench down clean
+.PHONY: help venv transfer cards subledger test test-fast lint bench down clean
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -27,6 +27,9 @@ transfer: $(STAMP) ## Start everything and drive a minute of transfers through i
 cards: $(STAMP) ## Start everything, load a million card histories and score a minute of traffic at full rate
 	@$(BIN)/python -m jobs.demo_cards
 
+subledger: $(STAMP) ## Start everything and load a million ledger entries of two tenants into PostgreSQL
+	@$(BIN)/python -m jobs.demo_subledger
+
 test: $(STAMP) ## All tests, those on a real cluster too
 	@$(BIN)/python -m flink.jars
 	@$(BIN)/python -m pytest -q $(MARKS)
@@ -43,6 +46,7 @@ lint: $(STAMP) ## Style, types, import rules
 bench: $(STAMP) ## The benchmarks, one after the other
 	@$(BIN)/python -m bench.transfer
 	@$(BIN)/python -m bench.cards
+	@$(BIN)/python -m bench.subledger
 
 down: ## Stop the local stack; its data stay (delete them: .venv/bin/python -m flink down --delete)
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m flink down; else echo "nothing to stop: no $(VENV)"; fi
