@@ -15,6 +15,7 @@ from transforms.subledger.rules.model import (
     BASE,
     COST,
     COUNTER,
+    ENTERED,
     FEE_AMOUNT,
     FEE_UNIT,
     GROSS,
@@ -262,8 +263,10 @@ def _line(rows: s.Rows, state: s.State, settled: s.Settled, out: s.Posted, row: 
     if account < 0:
         return c.fault(c.ACCOUNT_REF, c.NO_ACCOUNT)
     side = program[line, LINE_SIDE]
-    out.sums[unit, 0] += side * amount
-    out.sums[unit, 1] += side * accounted
+    # Units of one currency balance together.
+    group = ENTERED if currency == rows.currency[row] else unit
+    out.sums[group, 0] += side * amount
+    out.sums[group, 1] += side * accounted
     if not lot:
         _signed_line(out, state.counts, row, first, account, side, currency, amount, rate, accounted)
     elif side < 0:
