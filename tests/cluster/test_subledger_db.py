@@ -86,6 +86,8 @@ def test_nothing_is_seen_before_publication_and_everything_after(db: Connection,
     assert [count(db, table, request.request_id) for table in ALL] == [0] * 5
     put_into_the_books(db, request, postings)
     assert [count(db, table, request.request_id) for table in ALL] == [2, 4, 2, 1, 4]
+    put_into_the_books(db, request, postings)  # by a bundle that runs again
+    assert count(db, "je_header", request.request_id) == 2
     assert staging.leaves(db, request.request_id) == {}
     row = db.execute("SELECT state, periods, rows_posted FROM request WHERE request_id = %s",
                      (request.request_id,)).fetchone()  # fmt: skip

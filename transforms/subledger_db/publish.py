@@ -50,7 +50,7 @@ class Publication:
 
 
 def publish(connection: Connection, request: Request, attempt: int, what: Publication) -> None:
-    """Attach the sealed leaves and mark the request PUBLISHED, all in one transaction.
+    """Attach the sealed leaves and mark the request PUBLISHED, all in one transaction. Repeatable.
 
     Raises Fenced for a zombie; StagingLost, PeriodClosed: try again as another attempt; LedgerError if a check is not
     ok or rows in are not posted + rejected + duplicate.
@@ -58,6 +58,8 @@ def publish(connection: Connection, request: Request, attempt: int, what: Public
     _must_reconcile(request, what)
     with connection.transaction():
         connection.execute("SET LOCAL synchronous_commit = on")
+        if _is_published(connection, request, attempt):
+            return
         staging.guard(connection, request.request_id, attempt)
         _must_be_there(connection, request, attempt, what.expected)
         filled = _filled(connection, request.request_id, attempt)
@@ -75,6 +77,14 @@ def publish(connection: Connection, request: Request, attempt: int, what: Public
         _mark(connection, request, what.totals)
         if request.kind == "REVERSE":
             _mark_reversed(connection, request)
+
+
+def _is_published(connection: Connection, request: Request, attempt: int) -> bool:
+    """Whether this attempt did it before, and nobody heard of it."""
+    found = connection.execute(
+        "SELECT state, attempt FROM request WHERE request_id = %s", (request.request_id,)
+    ).fetchone()
+    return found == ("PUBLISHED", attempt)
 
 
 def _must_reconcile(request: Request, what: Publication) -> None:
