@@ -37,6 +37,8 @@ from transforms.load.latency import Histogram
 PARTITIONS = 4
 SCORED_AT = 9
 SLICE_S = 0.25
+WARM, DONE = 0.25, 0.95
+"""The stretch of a backlog that is timed: behind the start of the job, before its last partition is alone."""
 NO_RULES = """name: none
 description: A rule that is off.
 rules:
@@ -117,7 +119,7 @@ def fill(stack: BenchStack, plan: Plan, day: int, count: int) -> int:
 
 
 def drained(stack: BenchStack, job: str) -> float:
-    """Wait until the job has worked off its log; transactions/s between the first and the last tenth of the rest."""
+    """Wait until the job, just started, has worked off its log; transactions/s of the stretch WARM to DONE of it."""
     kafka, topic = stack.addresses()["kafka"], Topics().transactions
     with GroupOffsets(kafka, topic, PARTITIONS, group_of(job)) as group:
         total = sum(group.ends())
@@ -126,9 +128,7 @@ def drained(stack: BenchStack, job: str) -> float:
         while samples[-1][1] < total:
             time.sleep(0.1)
             samples.append((time.monotonic(), sum(done.offset or 0 for done in group.committed())))
-    share = (total - before) / 10
-    first = next(at for at in samples if at[1] >= before + share)
-    last = next(at for at in samples if at[1] >= total - share)
+    first, last = (next(at for at in samples if at[1] >= before + share * (total - before)) for share in (WARM, DONE))
     return (last[1] - first[1]) / max(last[0] - first[0], 1e-9)
 
 
@@ -145,32 +145,32 @@ def written(kafka: str, topic: str) -> int:
 
 
 def throughput(stack: BenchStack, plan: Plan, say: Console) -> dict[str, Any]:
-    """Each job works off what was appended while it ran: two workers, the no-op job, and then one worker."""
-    kafka = stack.addresses()["kafka"]
+    """Each job works off a backlog while nothing else is at work: two workers, the no-op job, one worker."""
     figures: dict[str, Any] = {}
     say.print("throughput, two workers ...")
-    before = stack.cpu_s()
+    stack.run("flink", "savepoint", "cards")
     day = fill(stack, plan, 1, plan.backlog)
+    before = stack.cpu_s()
+    stack.run("flink", "restore", "latest", "--job", "cards")
     figures["transactions_per_s"] = drained(stack, "cards")
     used = {name: seconds - before.get(name, 0) for name, seconds in stack.cpu_s().items()}
     figures["cpu_us_per_transaction_by_process"] = {
         name: round(seconds / plan.backlog * 1e6, 2) for name, seconds in used.items() if name != "load generator"
     }
     stack.run("flink", "savepoint", "cards")
-    say.print("no-op job ...")
+    say.print("no-op job, the same transactions ...")
     stack.run("bench.cards_noop", "--detach")
-    drained(stack, "cards-noop")
-    day = fill(stack, plan, day, plan.backlog)
     figures["noop_per_s"] = drained(stack, "cards-noop")
     stack.run("flink", "savepoint", "cards-noop")
     figures["ratio_to_noop"] = figures["transactions_per_s"] / figures["noop_per_s"]
     say.print("throughput, one worker ...")
+    day = fill(stack, plan, day, plan.backlog // 2)
     stack.run("flink", "restore", "latest", "--job", "cards", "--parallelism=1")
     figures["transactions_per_s_1_worker"] = drained(stack, "cards")
     stack.run("flink", "savepoint", "cards")
     stack.run("flink", "restore", "latest", "--job", "cards", "--parallelism=2")
-    sent = 2 * plan.backlog
-    for topic in (Topics().scored, OUTPUT):
+    kafka = stack.addresses()["kafka"]
+    for topic, sent in ((Topics().scored, plan.backlog + plan.backlog // 2), (OUTPUT, plan.backlog)):
         if (found := written(kafka, topic)) != sent:
             raise Wrong(f"{sent:,} transactions gave {found:,} records of {topic}")
     return figures | {"next_day": day}
@@ -259,7 +259,7 @@ def measure(plan: Plan, say: Console) -> dict[str, Any]:
 @click.command(help=(__doc__ or "").replace("\n\n", "\n\n\b\n"))
 @json_option
 @click.option("--cards", default=1_000_000, show_default=True, help="Cards with a history of 20.")
-@click.option("--backlog", default=3_000_000, show_default=True, help="Transactions of a throughput run.")
+@click.option("--backlog", default=4_000_000, show_default=True, help="Transactions of a throughput run.")
 @click.option("--seconds", default=60.0, show_default=True, help="Length of the latency run.")
 @click.option("--rules", default="default", show_default=True, help="Rule set of the job: default or seed.")
 def main(json_to: str | None, cards: int, backlog: int, seconds: float, rules: str) -> None:
