@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from decimal import Decimal
 from itertools import chain
 from pathlib import Path
@@ -15,14 +14,11 @@ import click
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from florin_io.postgres import Connection
 from jobs.hub.shell import shown
 from jobs.subledger.shell import Guarded, the_database
+from jobs.subledger.tables import print_table
 from transforms.subledger_db import reports
 from transforms.subledger_db.reports import Report
 
@@ -84,42 +80,32 @@ def _target(out: Path | None) -> BinaryIO:
 def _table(wanted: Report, batches: Iterator[pa.RecordBatch], title: str, most: int, out: Path | None) -> None:
     rows = list(chain.from_iterable(batch.to_pylist() for batch in batches))
     more = len(rows) > most
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for name, kind in wanted.columns.items():
-        right = pa.types.is_decimal(kind) or pa.types.is_integer(kind)
-        table.add_column(name.replace("_", " "), justify="right" if right else "left", no_wrap=True)
-    for row in rows[:most]:
-        table.add_row(*(Text(_shown(row[name], kind)) for name, kind in wanted.columns.items()))
-    if wanted is reports.TRIAL_BALANCE and rows and not more:
-        _add_totals(table, rows)
-    with out.open("w", encoding="utf-8") if out else nullcontext(sys.stdout) as file:
-        # Wider than a narrow terminal rather than folded: figures are there to be compared.
-        needed = Console(width=10_000).measure(table).maximum
-        console = Console(highlight=False, width=max(Console().width, needed), file=file)
-        console.print(table)
-        if more:
-            console.print("... and more: --limit, or --format csv")
+    right = [name for name, kind in wanted.columns.items() if pa.types.is_decimal(kind) or pa.types.is_integer(kind)]
+    shown_rows = [[_shown(row[name], kind) for name, kind in wanted.columns.items()] for row in rows[:most]]
+    total = _totals(rows) if wanted is reports.TRIAL_BALANCE and rows and not more else None
+    note = "... and more: --limit, or --format csv" if more else ""
+    print_table(title, list(wanted.columns), shown_rows, right=right, total=total, note=note, out=out)
 
 
-def _add_totals(table: Table, rows: list[dict[str, Any]]) -> None:
+def _totals(rows: list[dict[str, Any]]) -> list[str]:
     """In base currency, where debits must equal credits."""
-    names = [column.header for column in table.columns]
-    sums = {
-        name: sum((row[f"accounted_{name}"] for row in rows), Decimal(0))
-        for name in ("opening", "debit", "credit", "closing")
-    }
-    cells = {f"accounted {name}": _shown(value, pa.decimal128(38, 4)) for name, value in sums.items()}
-    table.add_section()
-    table.add_row(*(cells.get(str(name), "total" if name == "account" else "") for name in names))
+    cells = []
+    for name, kind in reports.TRIAL_BALANCE.columns.items():
+        of_all = _shown(sum((row[name] for row in rows), Decimal(0)), kind) if name.startswith("accounted_") else ""
+        cells.append("total" if name == "account" else of_all)
+    return cells
 
 
 def _shown(value: Any, kind: pa.DataType) -> str:
     """Amounts with two decimals at least, so that they stand one under the other."""
     text = shown(value)
-    if value is None or not pa.types.is_decimal(kind) or kind.scale != 4:
+    if value is None or not pa.types.is_decimal(kind):
         return text
     whole, _, digits = text.partition(".")
-    return f"{int(whole):,}.{digits:0<2}" if whole not in ("-0", "") else f"{whole}.{digits:0<2}"
+    grouped = f"{int(whole):,}" if int(whole) else whole
+    if kind.equals(reports.AMOUNT):
+        return f"{grouped}.{digits:0<2}"
+    return f"{grouped}.{digits}" if digits else grouped
 
 
 @report.command("trial-balance")
@@ -175,11 +161,12 @@ def gains(connection: Connection, tenant: str, entity: str, instrument: str | No
 
 @report.command("reconciliation")
 @click.argument("request", type=int)
+@click.option("--all", "every", is_flag=True, help="Each comparison, also of those of a kind that all agree.")
 @output_options
-def reconciliation(connection: Connection, request: int, show: Any) -> None:
-    """What was compared before REQUEST was published, or why it was not."""
-    show(connection, reports.RECONCILIATION, reports.find_request(connection, request),
-         f"reconciliation of request {request}")  # fmt: skip
+def reconciliation(connection: Connection, request: int, every: bool, show: Any) -> None:
+    """What was compared before REQUEST was published, or why it was not: a row of each kind, and what differs."""
+    wanted = reports.RECONCILIATION if every else reports.RECONCILIATION_SUMMARY
+    show(connection, wanted, reports.find_request(connection, request), f"reconciliation of request {request}")
 
 
 @report.command("rejects")

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 from florin_io.endpoints import home
 from florin_io.objects import ObjectStore
@@ -20,9 +21,12 @@ from jobs.subledger import queue, watch
 from jobs.subledger.endings import end_flink_jobs
 from jobs.subledger.shell import REFUSED, Guarded, as_arguments, connected, load_options, the_database
 from jobs.subledger.submitting import absolute, at_time, submission
+from jobs.subledger.tables import print_table
 from transforms.subledger_db import requests, reversal, scheduling, staging
 from transforms.subledger_db.model import LedgerError
 from transforms.subledger_db.status import Status
+
+_ERROR_SHOWN = 80
 
 
 def submission_options(command: Any) -> Any:
@@ -195,20 +199,24 @@ def status(
     if len(numbers) > len(rows):
         missing = sorted(set(numbers) - {row.request for row in rows})
         raise LedgerError(f"there is no request {', '.join(map(str, missing))}")
-    columns = ("request", "tenant", "entity", "kind", "state", "attempt", "done", "read", "posted", "rejected",
-               "duplicate", "rate", "left", "error")  # fmt: skip
-    print_rows("requests", [one.to_json() if as_json else _row(one) for one in rows], columns, as_json)
+    if as_json:
+        for one in rows:
+            print_json(one.to_json())
+        return
+    columns = ("request", "entity", "kind", "state", "attempt", "done", "read", "posted", "rejected", "duplicate",
+               "rate", "left", "error")  # fmt: skip
+    right = ("request", "attempt", "done", "read", "posted", "rejected", "duplicate", "rate", "left")
+    print_table("requests", columns, [_cells(one) for one in rows], right=right)
 
 
-def _row(one: Status) -> dict[str, Any]:
-    return {
-        "request": one.request, "tenant": one.tenant, "entity": one.entity,
-        "kind": one.kind + (f" {one.target}" if one.target else ""), "state": one.state, "attempt": one.attempt,
-        "done": "" if one.share is None else f"{one.share:.0%}", "read": one.rows_read, "posted": one.rows_posted,
-        "rejected": one.rows_rejected, "duplicate": one.rows_duplicate,
-        "rate": f"{one.rate:,.0f}/s" if one.attempt and one.rate else "", "left": watch.seconds(one.remaining_s),
-        "error": (one.error or "").partition("\n")[0][:80],
-    }  # fmt: skip
+def _cells(one: Status) -> list[str | Text]:
+    return [
+        str(one.request), f"{one.tenant}/{one.entity}", one.kind + (f" {one.target}" if one.target else ""),
+        watch.state_text(one.state), str(one.attempt), "" if one.share is None else f"{one.share:.0%}",
+        f"{one.rows_read:,}", f"{one.rows_posted:,}", f"{one.rows_rejected:,}", f"{one.rows_duplicate:,}",
+        f"{one.rate:,.0f}/s" if one.attempt and one.rate else "", watch.seconds(one.remaining_s),
+        (one.error or "").partition("\n")[0][:_ERROR_SHOWN],
+    ]  # fmt: skip
 
 
 @click.command()

@@ -68,7 +68,7 @@ def entries(connection: Connection, request: Request, events: Iterable[bytes]) -
     among = books(connection, request)
     wanted = sorted(set(events))
     if not among or not wanted:
-        return tuple(schema.empty_table() for schema in (fields.HEADER, fields.LINE, fields.LOT))  # type: ignore[return-value]
+        return tuple(schema.empty_table() for schema in (fields.HEADER, fields.LINE, fields.LOT))
     headers, lines = [], []
     for part in _parts(wanted):
         given = {"ids": [uuid.UUID(bytes=event) for event in part]}
@@ -152,7 +152,7 @@ def published_ids(
     if not among:
         return np.empty((0, 2), np.uint64)
     bounds = [
-        sql.SQL(f"AND event_id {sign} {{}}").format(sql.Literal(uuid.UUID(bytes=bound)))  # type: ignore[arg-type]
+        sql.SQL(f"AND event_id {sign} {{}}").format(sql.Literal(uuid.UUID(bytes=bound)))
         for sign, bound in ((">=", low), ("<", high))
         if bound is not None
     ]

@@ -12,8 +12,10 @@ from florin_io.postgres import Connection
 from transforms.subledger_db.model import LedgerError
 
 _BATCH = 20_000
-_AMOUNT = pa.decimal128(38, 4)
+AMOUNT = pa.decimal128(38, 4)
 _QUANTITY = pa.decimal128(38, 8)
+# Counts of rows as well as amounts.
+_NUMBER = pa.decimal128(38, 6)
 _TEXT = pa.string()
 
 
@@ -48,9 +50,9 @@ TRIAL_BALANCE = Report(
     WHERE b.tenant_id = %(tenant)s AND b.entity_id = %(entity)s AND period <= %(last)s
     GROUP BY 1, 2, 3 ORDER BY 1, 3""",
     {
-        "account": _TEXT, "name": _TEXT, "currency": _TEXT, "opening": _AMOUNT, "debit": _AMOUNT, "credit": _AMOUNT,
-        "closing": _AMOUNT, "accounted_opening": _AMOUNT, "accounted_debit": _AMOUNT, "accounted_credit": _AMOUNT,
-        "accounted_closing": _AMOUNT,
+        "account": _TEXT, "name": _TEXT, "currency": _TEXT, "opening": AMOUNT, "debit": AMOUNT, "credit": AMOUNT,
+        "closing": AMOUNT, "accounted_opening": AMOUNT, "accounted_debit": AMOUNT, "accounted_credit": AMOUNT,
+        "accounted_closing": AMOUNT,
     },
 )  # fmt: skip
 
@@ -81,8 +83,8 @@ STATEMENT = Report(
     ORDER BY l.currency, l.accounting_date, l.je_no, l.line_no""",
     {
         "date": pa.date32(), "je_no": pa.int64(), "line": pa.int32(), "event": _TEXT, "source_id": _TEXT,
-        "late": pa.bool_(), "instrument": _TEXT, "lot": pa.int64(), "currency": _TEXT, "debit": _AMOUNT,
-        "credit": _AMOUNT, "balance": _AMOUNT, "accounted": _AMOUNT, "accounted_balance": _AMOUNT,
+        "late": pa.bool_(), "instrument": _TEXT, "lot": pa.int64(), "currency": _TEXT, "debit": AMOUNT,
+        "credit": AMOUNT, "balance": AMOUNT, "accounted": AMOUNT, "accounted_balance": AMOUNT,
     },
 )  # fmt: skip
 
@@ -96,7 +98,7 @@ LOTS = Report(
     ORDER BY instrument, opened, lot""",
     {
         "instrument": _TEXT, "lot": pa.int64(), "opened": pa.date32(), "quantity": _QUANTITY, "original": _QUANTITY,
-        "currency": _TEXT, "cost": _AMOUNT, "accounted_cost": _AMOUNT,
+        "currency": _TEXT, "cost": AMOUNT, "accounted_cost": AMOUNT,
     },
 )  # fmt: skip
 
@@ -112,24 +114,43 @@ GAINS = Report(
         AND (%(instrument)s::text IS NULL OR instrument = %(instrument)s)
     ORDER BY instrument""",
     {
-        "instrument": _TEXT, "quantity": _QUANTITY, "currency": _TEXT, "cost": _AMOUNT, "accounted_cost": _AMOUNT,
-        "realised": _AMOUNT, "unrealised": _AMOUNT, "total": _AMOUNT,
+        "instrument": _TEXT, "quantity": _QUANTITY, "currency": _TEXT, "cost": AMOUNT, "accounted_cost": AMOUNT,
+        "realised": AMOUNT, "unrealised": AMOUNT, "total": AMOUNT,
     },
 )  # fmt: skip
+
+_CHECK = {
+    "check": _TEXT, "subject": _TEXT, "expected": _NUMBER, "found": _NUMBER, "difference": _NUMBER, "ok": pa.bool_(),
+}  # fmt: skip
+_CHECKS = """
+    SELECT number, name, subject, expected, found, difference, ok FROM reconciliation
+    WHERE request_id = %(request)s AND attempt = (
+        SELECT max(attempt) FROM reconciliation WHERE request_id = %(request)s)"""
 
 RECONCILIATION = Report(
     "reconciliation",
     "reconciliation",
-    """
-    SELECT name, subject, expected, found, difference, ok FROM reconciliation
-    WHERE request_id = %(request)s AND attempt = (
-        SELECT max(attempt) FROM reconciliation WHERE request_id = %(request)s)
-    ORDER BY number""",
-    {
-        "check": _TEXT, "subject": _TEXT, "expected": _AMOUNT, "found": _AMOUNT, "difference": _AMOUNT,
-        "ok": pa.bool_(),
-    },
-)  # fmt: skip
+    f"SELECT name, subject, expected, found, difference, ok FROM ({_CHECKS}) c ORDER BY number",
+    _CHECK,
+)
+
+RECONCILIATION_SUMMARY = Report(
+    "reconciliation",
+    "reconciliation",
+    f"""
+    WITH checks AS ({_CHECKS}),
+    kinds AS (
+        SELECT min(number) AS number, name, count(*) AS compared, count(*) FILTER (WHERE NOT ok) AS differ FROM checks
+        GROUP BY name)
+    SELECT name, subject, expected, found, difference, ok FROM (
+        SELECT c.number, 1 AS place, name, c.subject, c.expected, c.found, c.difference, c.ok
+        FROM checks c JOIN kinds k USING (name) WHERE k.compared = 1 OR NOT c.ok
+        UNION ALL
+        SELECT number, 0, name, compared || ' compared, ' || differ || ' differ', NULL, NULL, NULL, differ = 0
+        FROM kinds WHERE compared > 1) shown
+    ORDER BY (SELECT k.number FROM kinds k WHERE k.name = shown.name), place, number""",
+    _CHECK,
+)
 
 REJECTS = Report(
     "rejects",

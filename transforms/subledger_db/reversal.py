@@ -182,8 +182,8 @@ def _target_periods(connection: Connection, request: Request, target: Request) -
 def _insert(connection: Connection, leaf: str, columns: str, query: str, given: Mapping[str, object]) -> int:
     statement = sql.SQL("INSERT INTO {} ({}) {}").format(
         sql.Identifier(leaf),
-        sql.SQL(columns),  # type: ignore[arg-type]
-        sql.SQL(query),  # type: ignore[arg-type]
+        sql.SQL(columns),
+        sql.SQL(query),
     )
     return connection.execute(statement, given).rowcount
 

@@ -300,12 +300,12 @@ def _make_index(connection: Connection, table: str, name: str, index: str, how: 
     if valid == (False,):  # left by a CREATE INDEX CONCURRENTLY that was interrupted
         connection.execute(sql.SQL("DROP INDEX {}").format(label))
     kind, _, columns = index.partition("(")
-    body = sql.SQL("(" + columns)  # type: ignore[arg-type]
+    body = sql.SQL("(" + columns)
     if kind == "PRIMARY KEY ":
         connection.execute(sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} PRIMARY KEY {}").format(target, label, body))
     else:
-        method = sql.SQL(kind or "BTREE")  # type: ignore[arg-type]
-        start = sql.SQL(f"CREATE INDEX {how}")  # type: ignore[arg-type]
+        method = sql.SQL(kind or "BTREE")
+        start = sql.SQL(f"CREATE INDEX {how}")
         connection.execute(sql.SQL("{} {} ON {} USING {} {}").format(start, label, target, method, body))
     return True
 
