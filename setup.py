@@ -71,6 +71,8 @@ TEST = [
     "types-psutil>=6,<8",
     # Types of PyYAML.
     "types-PyYAML>=6,<7",
+    # Loads the same rows as COPY does, to compare (bench/subledger_alone.py).
+    "adbc-driver-postgresql>=1.4,<2",
     # Where the time goes (docs/performance.md).
     "py-spy>=0.4,<1",
 ]

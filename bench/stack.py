@@ -17,6 +17,9 @@ import psutil
 from flink.processes import is_free
 
 SPARE_PORTS = 8
+_ADDRESSES = (
+    "FLORIN_HOME", "FLORIN_KAFKA", "FLORIN_FLINK", "FLORIN_POSTGRES", "FLORIN_OBJECTS", "STORAGE_EMULATOR_HOST",
+)  # fmt: skip
 
 
 class BenchStack:
@@ -67,6 +70,12 @@ class BenchStack:
         children = [child for pid in pids for child in psutil.Process(pid).children(recursive=True)]
         return sum(_rss(child) for child in children)
 
+    def workers_memory(self) -> tuple[int, int]:
+        """Resident bytes of all worker processes, and how many of them are not mapped from files or shared."""
+        pids = [pid for name, pid in self.pids().items() if name.startswith("taskmanager")]
+        found = [_memory(child) for pid in pids for child in psutil.Process(pid).children(recursive=True)]
+        return sum(rss for rss, _ in found), sum(own for _, own in found)
+
 
 def _cpu(process: psutil.Process) -> float:
     try:
@@ -83,15 +92,20 @@ def _rss(process: psutil.Process) -> int:
         return 0
 
 
+def _memory(process: psutil.Process) -> tuple[int, int]:
+    try:
+        info = process.memory_info()
+    except psutil.NoSuchProcess:
+        return 0, 0
+    return int(info.rss), int(info.rss - info.shared)
+
+
 @contextmanager
 def bench_stack(taskmanagers: int) -> Iterator[BenchStack]:
     """Start a stack on free ports, point this process and its children to it, and stop and delete it at the end."""
     with tempfile.TemporaryDirectory(prefix="florin-bench-") as folder:
         home = Path(folder) / "home"
-        before = {
-            name: os.environ.pop(name, None)
-            for name in ("FLORIN_HOME", "FLORIN_KAFKA", "FLORIN_FLINK", "FLORIN_POSTGRES")
-        }
+        before = {name: os.environ.pop(name, None) for name in _ADDRESSES}
         os.environ["FLORIN_HOME"] = str(home)
         stack = BenchStack(home)
         try:

@@ -87,8 +87,10 @@ def _manifest(files: str, one: Books, number: int) -> str:
 
 def _set_up(one: Books, entries: int, files: str, console: Console) -> None:
     """Files, tenant, entity and periods; what is there already stays."""
-    told = (f"--entity={one.tenant}/{one.entity}/{one.currency}/{one.lots}", f"--requests={one.requests}")
-    step(console, "jobs.load", "subledger", f"--entries={entries}", *told, f"--out={files}")
+    whose = f"--entity={one.tenant}/{one.entity}/{one.currency}/{one.lots}"
+    step(
+        console, "jobs.load", "subledger", f"--entries={entries}", whose, f"--requests={one.requests}", f"--out={files}"
+    )
     step(console, "jobs.subledger", "tenant", "add", one.tenant)
     told = (f"--currency={one.currency}", f"--lots={one.lots}", f"--periods={CLOSED}..{LAST}")
     step(console, "jobs.subledger", "entity", "add", one.tenant, one.entity, *told)

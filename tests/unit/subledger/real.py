@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from tests.unit.subledger.texts import Told, balance_text, event_text, head_text, held_text, line_text
 from transforms.subledger import fields
-from transforms.subledger.book import Book, Closing, Needs, Opening, Posted
+from transforms.subledger.book import Book, Closing, Needs, Posted
+from transforms.subledger.opening import Opening
 from transforms.subledger.order import sort
 from transforms.subledger.parse import parse_block, read_header
 from transforms.subledger.rules import parse_rules
