@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -90,6 +91,9 @@ def work(folder: str, arguments: list[str]) -> None:
     for place in (root.parent / "io", root.parent):
         if (place / "florin_io").is_dir() or (place / "flink").is_dir():
             sys.path.append(str(place))
+
+    # Google's libraries, which Beam imports, say so of a grpc that will be too old for them in 2027.
+    warnings.filterwarnings("ignore", ".*Post-Quantum Cryptography", FutureWarning)
 
     import grpc
     from apache_beam.portability.api import beam_provision_api_pb2, beam_provision_api_pb2_grpc, endpoints_pb2

@@ -16,6 +16,13 @@ import psutil
 from flink.processes import LOOPBACK, Ident
 
 
+# For loads of gigabytes by few connections on one machine: no replicas to feed, few checkpoints, no compiled queries.
+_BULK = (
+    "wal_level=minimal", "max_wal_senders=0", "max_wal_size=4GB", "checkpoint_timeout=15min", "shared_buffers=256MB",
+    "wal_buffers=32MB", "jit=off",
+)  # fmt: skip
+
+
 def _wheel() -> Any:
     """The wheel's module; importing it warns about a folder that we do not use."""
     with warnings.catch_warnings():
@@ -55,6 +62,7 @@ def prepare(folder: Path, port: int) -> tuple[list[str], str | None]:
         "unix_socket_directories=",
         "max_connections=50",
         "log_min_messages=warning",
+        *_BULK,
     ):
         command += ["-c", setting]
     return command, server.system_user if os.geteuid() == 0 else None

@@ -1,6 +1,7 @@
 """The programs: `python -m jobs.transfer` and its companions."""
 
 import logging
+import warnings
 
 
 def _of_use(record: logging.LogRecord) -> bool:
@@ -9,3 +10,5 @@ def _of_use(record: logging.LogRecord) -> bool:
 
 # Beam warns at import, on the root logger, about a package for record files that no job here reads.
 logging.getLogger().addFilter(_of_use)
+# Google's libraries, which Beam imports, say so of a grpc that will be too old for them in 2027.
+warnings.filterwarnings("ignore", ".*Post-Quantum Cryptography", FutureWarning)

@@ -7,48 +7,24 @@ local stack, or else is Google's own, with the credentials that its libraries fi
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import os
 import uuid
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
-
-import requests
-import tenacity
+from typing import TYPE_CHECKING, BinaryIO
 
 from florin_io import endpoints
+from florin_io.object_errors import ObjectStoreError as ObjectStoreError
 
-with warnings.catch_warnings():
-    # Of a grpc that is "too old" for what comes in 2027: Beam says which one we have, and nothing here uses it.
-    warnings.simplefilter("ignore", FutureWarning)
-    from google.api_core import exceptions as api
-    from google.auth import exceptions as auth
-    from google.auth.credentials import AnonymousCredentials
-    from google.cloud import storage
+if TYPE_CHECKING:
+    from florin_io.gcs import Bucket
 
-GOOGLE = "https://storage.googleapis.com"
 _SCHEME = "gs://"
 _CHUNK = 1024 * 1024
-_TIMEOUT_S = (5, 60)
 _GIVE_UP_S = 20.0
-_SHA = "sha256"
-# What a server that is busy, starting or stopping, or a connection that broke, looks like.
-_PASSING = (
-    requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError, api.TooManyRequests,
-    api.ServerError, auth.TransportError,
-)  # fmt: skip
-_LASTING = (api.GoogleAPICallError, requests.RequestException, auth.GoogleAuthError)
-
-T = TypeVar("T")
-
-
-class ObjectStoreError(ConnectionError):
-    """The store or disk cannot be reached or refuses; the message names the file and the remedy."""
 
 
 class ObjectExists(ValueError):
@@ -80,9 +56,8 @@ class ObjectStore:
         if not url.startswith(_SCHEME):
             with _disk(url):
                 return Found(url, Path(url).stat().st_size)
-        blob = self._blob(url)
-        self._patiently(url, lambda: blob.reload(timeout=_TIMEOUT_S, retry=None))
-        return Found(url, int(blob.size), int(blob.generation))
+        bucket, name = self._remote(url)
+        return Found(url, *bucket.find(name))
 
     def listing(self, prefix: str) -> list[Found]:
         """The files whose URL begins with `prefix`, in order of their names."""
@@ -92,13 +67,8 @@ class ObjectStore:
                 paths = [path for path in top.rglob("*") if path.is_file() and not path.name.startswith(".")]
                 found = [Found(str(path), path.stat().st_size) for path in paths if str(path).startswith(prefix)]
         else:
-            bucket, name = _split(prefix)
-
-            def look() -> list[Found]:
-                blobs = self._client().list_blobs(bucket, prefix=name, timeout=_TIMEOUT_S, retry=None)
-                return [Found(f"{_SCHEME}{bucket}/{one.name}", int(one.size), int(one.generation)) for one in blobs]
-
-            found = self._patiently(prefix, look)
+            bucket, name = self._remote(prefix)
+            found = [Found(f"{_SCHEME}{bucket.name}/{one}", *told) for one, *told in bucket.listing(name)]
         return sorted(found, key=lambda one: one.url)
 
     def read(self, url: str, start: int = 0, size: int | None = None) -> bytes:
@@ -107,21 +77,8 @@ class ObjectStore:
             with _disk(url), open(url, "rb") as file:
                 file.seek(start)
                 return file.read(-1 if size is None else size)
-        if size == 0:
-            return b""
-        blob = self._blob(url)
-        end = None if size is None else start + size - 1
-
-        def fetch() -> bytes:
-            try:
-                got = blob.download_as_bytes(
-                    start=start, end=end, raw_download=True, timeout=_TIMEOUT_S, retry=None, checksum=None
-                )
-            except api.RequestRangeNotSatisfiable:
-                return b""
-            return bytes(got)
-
-        return self._patiently(url, fetch)
+        bucket, name = self._remote(url)
+        return bucket.read(name, start, size) if size != 0 else b""
 
     def download(self, found: Found, to: Path) -> str:
         """Copy a file to the disk; its sha256. It appears under its name only when it is whole.
@@ -132,18 +89,15 @@ class ObjectStore:
             if not found.url.startswith(_SCHEME):
                 with _disk(found.url), open(found.url, "rb") as source, part.open("wb") as file:
                     return _copy(source, file)
-            blob = self._blob(found.url, found.generation)
+            bucket, name = self._remote(found.url)
 
             def fetch() -> str:
                 with part.open("wb") as file:
                     into = _Hashing(file)
-                    blob.download_to_file(
-                        into, raw_download=True, timeout=_TIMEOUT_S, retry=None,
-                        checksum=None,
-                    )  # fmt: skip
+                    bucket.write_to(into, name, found.generation)
                     return into.sha.hexdigest()
 
-            return self._patiently(found.url, fetch)
+            return bucket.patiently(name, fetch)
 
     def upload(self, source: Path | bytes, url: str, sha256: str | None = None) -> bool:
         """Store a file under a new name; False if the same content is there already. `sha256` saves reading it twice.
@@ -155,7 +109,8 @@ class ObjectStore:
             with _disk(url):
                 made = _create(source, Path(url))
         else:
-            made = self._patiently(url, lambda: self._upload(source, url, known))
+            bucket, name = self._remote(url)
+            made = bucket.create(name, source, known)
         if not made and (there := self._sha_there(url)) != known:
             raise ObjectExists(
                 f"{url} is there already with another content (sha256 {there[:12]}, ours {known[:12]}); nothing was "
@@ -163,78 +118,28 @@ class ObjectStore:
             )
         return made
 
-    def _upload(self, source: Path | bytes, url: str, sha256: str) -> bool:
-        blob = self._blob(url)
-        # Google's store checks the condition itself; the local one forgets it in uploads of more than 8 MB.
-        if blob.exists(timeout=_TIMEOUT_S, retry=None):
-            return False
-        blob.metadata = {_SHA: sha256}
-        told: dict[str, Any] = {"if_generation_match": 0, "timeout": _TIMEOUT_S, "retry": None, "checksum": "crc32c"}
-        try:
-            if isinstance(source, bytes):
-                blob.upload_from_string(source, content_type="application/octet-stream", **told)
-            else:
-                blob.upload_from_filename(str(source), content_type="application/octet-stream", **told)
-        except api.PreconditionFailed:
-            return False
-        return True
-
     def _sha_there(self, url: str) -> str:
         """sha256 of what is stored: as noted when it was uploaded, else by reading it."""
         if not url.startswith(_SCHEME):
             with _disk(url):
                 return _sha_of(Path(url))
-        blob = self._blob(url)
-        self._patiently(url, lambda: blob.reload(timeout=_TIMEOUT_S, retry=None))
-        noted = (blob.metadata or {}).get(_SHA)
-        return str(noted) if noted else hashlib.sha256(self.read(url)).hexdigest()
+        bucket, name = self._remote(url)
+        return bucket.noted_sha(name) or hashlib.sha256(self.read(url)).hexdigest()
 
-    def _client(self) -> storage.Client:
-        return _client(self.address or where())
+    def _remote(self, url: str) -> tuple[Bucket, str]:
+        """The bucket of a URL, and the name in it."""
+        # Importing Google's libraries takes most of a second, which commands that use files only need not wait.
+        from florin_io.gcs import Bucket
 
-    def _blob(self, url: str, generation: int | None = None) -> Any:
-        bucket, name = _split(url)
-        return self._client().bucket(bucket).blob(name, generation=generation)
-
-    def _patiently(self, url: str, call: Callable[[], T]) -> T:
-        """`call()`, again while the store is away. Raises FileNotFoundError, ObjectStoreError."""
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(_PASSING),
-            wait=tenacity.wait_exponential_jitter(multiplier=0.2, max=5),
-            stop=tenacity.stop_after_delay(self.give_up_s),
-            reraise=True,
-        )
-        try:
-            return retrying(call)
-        except (api.NotFound, api.PreconditionFailed) as error:
-            raise FileNotFoundError(
-                f"{url}: there is no such object, or it was replaced meanwhile ({error})"
-            ) from error
-        except _LASTING as error:
-            raise ObjectStoreError(
-                f"{url}: {self.address or where()} cannot be used ({_first_line(error)}). Remedy: start the local "
-                "stack (`python -m flink up`), name yours in FLORIN_OBJECTS, or look at its credentials"
-            ) from error
+        bucket, _, name = url.removeprefix(_SCHEME).partition("/")
+        if not bucket:
+            raise ValueError(f"{url!r} names no bucket; expected gs://bucket/name")
+        return Bucket(self.address or where(), bucket, self.give_up_s), name
 
 
 def where() -> str:
     """Address of the object store."""
     return os.environ.get("STORAGE_EMULATOR_HOST") or endpoints.resolve().objects
-
-
-@functools.cache
-def _client(address: str) -> storage.Client:
-    if address == GOOGLE:
-        return storage.Client()
-    # Only Google's own store asks who we are.
-    return storage.Client("florin", AnonymousCredentials(), client_options={"api_endpoint": address})  # type: ignore[no-untyped-call]
-
-
-def _split(url: str) -> tuple[str, str]:
-    bucket, _, name = url.removeprefix(_SCHEME).partition("/")
-    if not bucket:
-        raise ValueError(f"{url!r} names no bucket; expected gs://bucket/name")
-    return bucket, name
 
 
 @contextmanager
@@ -305,7 +210,3 @@ def _create(source: Path | bytes, path: Path) -> bool:
         return False
     finally:
         part.unlink(missing_ok=True)
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0][:300]

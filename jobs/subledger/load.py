@@ -115,7 +115,7 @@ def _run_pipeline(load: Load, options: LoadOptions) -> str | None:
     transform = LoadLedger(load, _files_of(load.request))
     if options.runner == "FlinkRunner":
         return _run_on_flink(transform, load, options)
-    told = [f"--runner={options.runner}", "--save_main_session=false"]
+    told = [f"--runner={options.runner}"]
     if options.runner == "DirectRunner" and options.parallelism > 1:
         told += ["--direct_running_mode=multi_processing", f"--direct_num_workers={options.parallelism}"]
         # Its worker processes tell everything they do on our terminal.

@@ -55,7 +55,8 @@ def _twice(keys: Words) -> Words:
     upper, lower, codes = keys[:, near]
     order = np.lexsort((codes, lower, upper))
     upper, lower, codes = upper[order], lower[order], codes[order]
-    return codes[1:][(upper[1:] == upper[:-1]) & (lower[1:] == lower[:-1])]
+    again: Words = codes[1:][(upper[1:] == upper[:-1]) & (lower[1:] == lower[:-1])]
+    return again
 
 
 def _there(keys: Words, ids: Words) -> Words:

@@ -21,6 +21,7 @@ from transforms.subledger_db.model import Fenced
 from transforms.subledger_load.close import close
 from transforms.subledger_load.files import take_file
 from transforms.subledger_load.model import (
+    FileReport,
     InputError,
     InputFile,
     Load,
@@ -91,12 +92,13 @@ class VerifyFile(beam.DoFn):  # type: ignore[misc]
         self._load = load
 
     def process(self, file: InputFile) -> Iterator[Any]:
+        pieces: list[Piece] = []
+        told: FileReport | Trouble
         try:
-            report, pieces = take_file(self._load, file)
+            told, pieces = take_file(self._load, file)
         except InputError as error:
-            yield beam.pvalue.TaggedOutput(_TOLD, _trouble(error))
-            return
-        yield beam.pvalue.TaggedOutput(_TOLD, report)
+            told = _trouble(error)
+        yield beam.pvalue.TaggedOutput(_TOLD, told)
         yield from pieces
 
 
@@ -111,12 +113,11 @@ class ScanPiece(beam.DoFn):  # type: ignore[misc]
     def process(self, piece: Piece) -> Iterator[Any]:
         try:
             report = scan_piece(self._load, piece)
+            self._read.inc(report.read)
+            self._rejected.inc(report.rejected)
+            yield report
         except InputError as error:
             yield _trouble(error)
-            return
-        self._read.inc(report.read)
-        self._rejected.inc(report.rejected)
-        yield report
 
 
 class MakePlan(beam.DoFn):  # type: ignore[misc]
@@ -141,13 +142,12 @@ class PostTask(beam.DoFn):  # type: ignore[misc]
     def process(self, task: Task) -> Iterator[Any]:
         try:
             report = post_task(self._load, task)
+            self._counters["posted"].inc(report.posted)
+            self._counters["rejected"].inc(report.rejected)
+            self._counters["duplicate"].inc(report.duplicates)
+            yield report
         except Fenced as error:
             yield _trouble(error)
-            return
-        self._counters["posted"].inc(report.posted)
-        self._counters["rejected"].inc(report.rejected)
-        self._counters["duplicate"].inc(report.duplicates)
-        yield report
 
 
 class Publish(beam.DoFn):  # type: ignore[misc]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from florin_io.postgres import Connection
 from transforms.subledger import order
 from transforms.subledger_db import lookups, schema, staging
 from transforms.subledger_db.model import Fenced
@@ -62,7 +63,7 @@ def plan(load: Load, told: Sequence[FileReport | ScanReport | Trouble]) -> tuple
     return PlanReport(files, scans, len(tasks), len(twice)), tasks
 
 
-def _overlapping(load: Load, connection: schema.Connection, scans: Sequence[ScanReport]) -> list[int]:
+def _overlapping(load: Load, connection: Connection, scans: Sequence[ScanReport]) -> list[int]:
     """Published requests that may hold some of these rows already."""
     zone = merged_zone([scan.zone for scan in scans])
     return lookups.overlapping(connection, load.request, zone) if zone else []

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from florin_io.postgres import patiently
 from transforms.subledger import fields, order
-from transforms.subledger.book import Book, Opening, Posted
+from transforms.subledger.book import Book, Posted
+from transforms.subledger.opening import Opening
 from transforms.subledger.rules import parse_rules
 from transforms.subledger_db import lookups, schema
 from transforms.subledger_load.loader import Loader
