@@ -90,9 +90,7 @@ def _scaled(coefficient: int, value: int, exact: bool, unit: int) -> int:
     if not exact:
         return rounded(value, coefficient, ONE, unit)
     whole = coefficient // ONE
-    if abs(whole) * (abs(value) // 10**12 + 1) >= LIMIT // 10**12:
-        return long(NONE)
-    return whole * value
+    return whole * value if abs(value) <= (LIMIT - 1) // abs(whole) else long(NONE)
 
 
 @shared
@@ -223,11 +221,11 @@ def _values(rows: s.Rows, state: s.State, settled: s.Settled, values: Longs, row
 @part
 def _trade_values(rows: s.Rows, state: s.State, settled: s.Settled, values: Longs, row: int, event_class: int) -> int:
     held, currency, quantity = state.holdings[:, rows.holding[row]], rows.currency[row], rows.quantity[row]
+    if event_class == SELL and quantity > held[s.H_QUANTITY]:
+        return c.fault(c.QUANTITY, c.TOO_MUCH)
     if held[s.H_QUANTITY] > 0 and held[s.H_CURRENCY] != currency:
         return c.fault(c.CURRENCY, c.HELD_OTHERWISE)
     if event_class == SELL:
-        if quantity > held[s.H_QUANTITY]:
-            return c.fault(c.QUANTITY, c.TOO_MUCH)
         unit = settled.units[currency]
         values[0, COST], values[1, COST] = _sold_cost(state, settled, rows.holding[row], quantity, unit)
     elif held[s.H_QUANTITY] + quantity >= LIMIT:

@@ -47,16 +47,15 @@ REASONS: Final = (
     "no account for it in the mapping",
     "the rule that applies books no fee",
     "a line adds it to amounts of another currency",
-    "no such event before this one",
+    "no such event of its instrument or account before this one",
     "is already cancelled or corrected",
-    "is of another instrument or account",
     "a cancel can be cancelled, not corrected",
     "lot partly sold",
     "the entry's amounts are too large",
 )  # fmt: skip
 (OK, EMPTY, LONG, CONTROL, NO_UTF8, NO_NUMBER, NO_CLASS, OTHER_ENTITY, NO_DATE, NO_PERIOD, NO_DECIMAL, DECIMALS, LARGE,
  NO_CURRENCY, NOT_POSITIVE, NEGATIVE, ZERO, NO_RATE, NOT_ONE, IS_BASE, OTHER_CURRENCY, PRODUCT, WIDTH, HELD_OTHERWISE,
- TOO_MUCH, TOO_LARGE, NO_RULE, NO_ACCOUNT, NO_FEE, MIXED_FEE, NO_EVENT, TAKEN_BACK, OTHER_DOMAIN, OF_CANCEL,
+ TOO_MUCH, TOO_LARGE, NO_RULE, NO_ACCOUNT, NO_FEE, MIXED_FEE, NO_EVENT, TAKEN_BACK, OF_CANCEL,
  PARTLY_SOLD, OVERFLOW) = range(len(REASONS))  # fmt: skip
 """Reasons by their place in `REASONS`."""
 _SHIFT: Final = 64

@@ -168,6 +168,8 @@ def _money(data: Bytes, spans: Longs, rules: Rules, out: Columns, row: int) -> i
         if currency < 0 or rules.units[currency] == 0:
             return c.fault(c.CURRENCY, c.NO_CURRENCY)
         unit = rules.units[currency]
+    elif event_class != CANCEL:
+        return c.fault(c.CURRENCY, c.EMPTY)
     amount, wrong = t.decimal(data, spans[c.AMOUNT, 0], spans[c.AMOUNT, 1], 4, 4)
     if wrong:
         return c.fault(c.AMOUNT, wrong)
@@ -182,7 +184,7 @@ def _money(data: Bytes, spans: Longs, rules: Rules, out: Columns, row: int) -> i
         fee_currency = t.currency(data, spans[c.FEE_CURRENCY, 0], spans[c.FEE_CURRENCY, 1])
         if fee_currency < 0 or rules.units[fee_currency] == 0:
             return c.fault(c.FEE_CURRENCY, c.NO_CURRENCY)
-        if fee_currency not in (currency, rules.base):
+        if currency >= 0 and fee_currency not in (currency, rules.base):
             return c.fault(c.FEE_CURRENCY, c.OTHER_CURRENCY)
     fee, wrong = t.decimal(data, spans[c.FEE_COLUMN, 0], spans[c.FEE_COLUMN, 1], 4, 4)
     if wrong:
@@ -208,8 +210,6 @@ def _money(data: Bytes, spans: Longs, rules: Rules, out: Columns, row: int) -> i
 def _rate_fault(rules: Rules, out: Columns, row: int) -> int:
     """Rates and what a class needs; a rate of the base currency is put in."""
     rate, currency = out.fx_rate[row], out.currency[row]
-    if currency < 0:
-        return c.fault(c.CURRENCY, c.EMPTY)
     if currency == rules.base:
         if rate not in (NONE, 10**8):
             return c.fault(c.FX_RATE, c.IS_BASE if out.event_class[row] == FX else c.NOT_ONE)

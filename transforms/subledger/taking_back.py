@@ -39,10 +39,11 @@ def reference_fault(rows: s.Rows, state: s.State, row: int, entry: int) -> int:
     if entry < 0:
         return c.fault(c.REFERENCE, c.NO_EVENT)
     entries = state.entries
+    # Entries of the instrument before stay as long as their batch: to a row they must be as if they had gone.
     same = entries[s.E_DOMAIN, entry] == long(rows.words[2, row])
     same = same and entries[s.E_HOLDING, entry] == rows.holding[row]
     if not same or (rows.holding[row] < 0 and entries[s.E_REF, entry] != rows.ref[row]):
-        return c.fault(c.REFERENCE, c.OTHER_DOMAIN)
+        return c.fault(c.REFERENCE, c.NO_EVENT)
     if entries[s.E_TAKEN, entry]:
         return c.fault(c.REFERENCE, c.TAKEN_BACK)
     if rows.event_class[row] == CORRECT and entries[s.E_KIND, entry] == REVERSAL_KIND:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -65,7 +66,7 @@ def test_ranges_hold_whole_instruments_and_every_row_once() -> None:
     places = positions(hashes, between)
     assert places[0] == 0
     assert places[-1] == run.num_rows
-    seen = [set(run.slice(a, b - a).column("instrument").to_pylist()) for a, b in zip(places, places[1:], strict=False)]
+    seen = [set(run.slice(a, b - a).column("instrument").to_pylist()) for a, b in pairwise(places)]
     assert sum(map(len, seen)) == len(set.union(*seen)) == 5
 
 
