@@ -19,6 +19,7 @@ import zstandard
 from florin_io.frames import Index
 from jobs.load.subledger import Order, make
 from tests.unit.subledger.plain import Plain
+from tests.unit.subledger.real import Real
 from transforms.subledger_simulate import HEADER, Mix, Simulator, World
 
 pytestmark = pytest.mark.unit
@@ -59,6 +60,30 @@ def test_counts_and_closing_balances_are_those_of_the_plain_model(base: str, lot
             (one.account, one.currency): [Decimal(one.amount), Decimal(one.accounted)] for one in simulator.balances()
         }
         assert balances == sums
+
+
+@pytest.mark.parametrize(("base", "lots"), [("USD", "FIFO"), ("EUR", "AVERAGE")])
+def test_the_core_makes_of_them_what_the_generator_says(base: str, lots: str) -> None:
+    world = World("FUND-1", base, lots, instruments=60, seed=11)
+    simulator = Simulator(world, BUSY)
+    books = Real("FUND-1", base, lots, dict(world.periods()), batch=700)
+    sums: dict[tuple[str, str], list[Decimal]] = {}
+    for part in (1, 2, 3):
+        header, _, data = text_of(simulator, 4_000, part, 3).partition(b"\n")
+        found, told = books.load_texts([(header + b"\n", data)]), simulator.totals()
+        kinds = Counter(reject.rsplit(" ", 2)[1] for reject in found.rejects if reject.endswith("REJECT"))
+        assert told.rejected == kinds
+        assert told.duplicates == sum(reject.endswith("DUPLICATE") for reject in found.rejects)
+        assert told.entries == sum(map(len, found.entries.values()))
+        for text in found.balances:
+            _, account, currency, _, debit, credit, _, accounted_debit, accounted_credit = text.split(" ")
+            total = sums.setdefault((account, currency), [Decimal(0), Decimal(0)])
+            total[0] += Decimal(debit) - Decimal(credit)
+            total[1] += Decimal(accounted_debit) - Decimal(accounted_credit)
+        wanted = {
+            (one.account, one.currency): [Decimal(one.amount), Decimal(one.accounted)] for one in simulator.balances()
+        }
+        assert sums == wanted
 
 
 def test_every_kind_of_row_and_of_defect_comes_up() -> None:
