@@ -72,8 +72,8 @@ def work(mine: list[Place], headers: list[bytes], lines: list[bytes], entries_of
                 read = pa.csv.ReadOptions(column_names=COLUMNS, skip_rows=skip, use_threads=False)
                 table = pa.csv.read_csv(pa.BufferReader(block.data), read, convert_options=told)
                 rows += table.num_rows
-            # Journal of a sample's share of entries at a time, so that reading and loading take turns.
-            while sent * entries_of < rows * len(pairs):
+            # As much of the journal as is due, to the nearest share, so that reading and loading take turns.
+            while (2 * sent + 1) * entries_of <= 2 * rows * len(pairs):
                 for parent, data in pairs[sent % len(pairs)]:
                     names = ", ".join(f'"{column}"' for column in columns[parent])
                     statement: Any = f"COPY bench_{parent} ({names}) FROM STDIN (FORMAT binary)"

@@ -139,6 +139,7 @@ class Event:
     lines: list[Line]
     changes: list[Change]
     gain: Decimal | None
+    request: int
     taken_back: bool = False
 
 
@@ -177,9 +178,11 @@ class Plain:
         self.codes = CODES if codes is None else codes
         self.events: dict[tuple[str, int], Event] = {}
         self.instruments: dict[str, Instrument] = {}
+        self.requests = 0
 
     def load(self, files: list[list[dict[str, str]]]) -> Result:
         """Post a request: files of rows, column by name."""
+        self.requests += 1
         result = Result([], [], sum(map(len, files)), 0)
         rows: list[Row] = []
         seen: set[tuple[str, int]] = set()
@@ -342,7 +345,7 @@ class Plain:
     def _target(self, row: Row) -> Event:
         source_id, _, version = (row.reference or "").partition("/")
         target = self.events.get((source_id, int(version or 1)))
-        if target is None or not target.row.order < row.order:
+        if target is None or (target.request == self.requests and not target.row.order < row.order):
             raise Refused("reference", "is not known")
         if target.taken_back:
             raise Refused("reference", "is taken back already")
@@ -353,7 +356,7 @@ class Plain:
     def _cancel(self, row: Row) -> list[Entry]:
         target = self._target(row)
         lines, changes, gain = self._take_back(row, target)
-        self.events[row.key] = Event(row, target.effect, lines, changes, gain)
+        self.events[row.key] = Event(row, target.effect, lines, changes, gain, self.requests)
         target.taken_back = True
         return [Entry(row.key, "REVERSAL", "CANCEL", target.effect, row.accounting_date, row.late, lines, gain)]
 
@@ -417,7 +420,7 @@ class Plain:
         residue = sum((line.accounted if line.side == "D" else -line.accounted for line in lines), D0)
         assert residue == 0, "the standard rules leave no residue"
         lines = [line for line in lines if line.amount or line.accounted or line.lot]
-        self.events[row.key] = Event(row, effect, lines, changes, gain)
+        self.events[row.key] = Event(row, effect, lines, changes, gain, self.requests)
         return Entry(row.key, "ENTRY", row.event_class, effect, row.accounting_date, row.late, lines, gain)
 
     def _buy(self, row: Row) -> tuple[list[Line], list[Change], Decimal | None]:
