@@ -47,12 +47,14 @@ def _published(connection: Connection, request: Request, extra: str) -> list[int
 def opening(connection: Connection, request: Request, instruments: Iterable[str | None]) -> tuple[pa.Table, pa.Table]:
     """The newest LOT rows (open ones; with averages also an empty pool) and POSITION rows of these instruments."""
     wanted = sorted({name for name in instruments if name is not None})
-    # A reversal of a request puts what was before it back, as rows of its own.
-    among = _published(connection, request, "")
-    kept = "" if request.entity.lot_method == "AVERAGE" else "AND x.quantity > 0"
+    # A reversal of a request puts what was before it back, as rows of its own. Lots that a reversed request opened are
+    # no lots any more: an empty pool of averages is not to go on under such a number.
+    among, kept = _published(connection, request, ""), f"AND x.lot / {_NUMBERS} = ANY(%(books)s)"
+    if request.entity.lot_method == "FIFO":
+        kept += " AND x.quantity > 0"
     lots, positions = [], []
     for part in _parts(wanted):
-        given = {"tenant": request.entity.tenant_id, "among": among, "names": part}
+        given = {"tenant": request.entity.tenant_id, "among": among, "names": part, "books": books(connection, request)}
         lots.append(_table(connection, fields.LOT, "x", _NEWEST.format("lot", "lot", kept, "x.opened, x.lot"), given))
         newest = _NEWEST.format("position", "instrument", "", "x.instrument")
         positions.append(_table(connection, fields.POSITION, "x", newest, given))
