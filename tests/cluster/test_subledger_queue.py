@@ -105,7 +105,7 @@ def test_requests_of_an_entity_run_in_order_and_those_of_others_beside_them(
     assert spans[first][1] <= spans[second][0]
     assert spans[beside][0] < spans[first][1]
     indexed = db.execute("SELECT count(*) FROM pg_indexes WHERE indexname ~ '_q[0-9]$'").fetchone()
-    assert indexed == (12,)
+    assert indexed == (15,)
 
 
 def test_a_failed_attempt_comes_again_and_keeps_its_place(

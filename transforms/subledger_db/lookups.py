@@ -18,7 +18,7 @@ from florin_io.postgres import Connection
 from transforms.subledger import fields
 from transforms.subledger_db.model import Request
 
-_AT_ONCE = 20_000
+_AT_ONCE = 100_000
 # Entry numbers of one request: its own number is the bits above.
 _NUMBERS = fields.first_je_no(1, 0)
 # COPY BINARY: a header of 19 bytes, rows of a field count, a length and 16 bytes, and a trailer of 2.

@@ -52,18 +52,19 @@ _CONSTANTS: dict[str, tuple[str, ...]] = {
 _BOUNDS = ("tenant_id", "period", "request_id")
 
 _INDEXES: dict[str, tuple[str, ...]] = {
-    "je_header": ("PRIMARY KEY (event_id, kind)", "BRIN (je_no)", "(reference_id) WHERE reference_id IS NOT NULL"),
-    "je_line": ("BRIN (je_no)",),
+    "je_header": ("PRIMARY KEY (event_id, kind)",),
+    "je_line": (),
     "lot": ("PRIMARY KEY (instrument, lot)",),
     "position": ("PRIMARY KEY (instrument)",),
     "balance": ("PRIMARY KEY (period, account, currency)",),
     "reject": (),
 }
 
-# Each costs as much as loading the rows did, and the books are right without them: made after publication.
+# For look-ups and people's queries. Each reads all rows once more and costs about as much as loading them did, and the
+# books are right without them: made after publication.
 _LATER: dict[str, tuple[str, ...]] = {
-    "je_header": ("(je_no)", "(instrument, accounting_date)"),
-    "je_line": ("(account, accounting_date)", "(je_no)"),
+    "je_header": ("(je_no)", "(reference_id) WHERE reference_id IS NOT NULL", "(instrument, accounting_date)"),
+    "je_line": ("(je_no)", "(account, accounting_date)"),
 }
 
 
@@ -257,7 +258,7 @@ def guard(connection: Connection, request_id: int, attempt: int) -> None:
 
 
 def seal(connection: Connection, name: str, memory_mb: int = 128) -> None:
-    """Keys and indexes of one filled leaf, and its statistics. Repeatable; leaves may be sealed side by side.
+    """The keys of one filled leaf. Repeatable; leaves may be sealed side by side.
 
     Raises psycopg.errors.UniqueViolation if the leaf holds a row twice.
     """
@@ -265,7 +266,6 @@ def seal(connection: Connection, name: str, memory_mb: int = 128) -> None:
         connection.execute(sql.SQL("SET LOCAL maintenance_work_mem = {}").format(sql.Literal(f"{memory_mb}MB")))
         for number, index in enumerate(_INDEXES[name.rpartition("_r")[0]]):
             _make_index(connection, name, f"{name}_i{number}", index)
-    connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(name)))
 
 
 def index_count(name: str) -> int:
@@ -274,39 +274,34 @@ def index_count(name: str) -> int:
 
 
 def index_later(connection: Connection, request_id: int) -> int:
-    """Make the indexes for people's queries on a published request's leaves; how many were made. Repeatable.
+    """Make the indexes of a published request's leaves and take their statistics; how many were made. Repeatable.
 
-    Nobody who reads or publishes waits for it.
+    Nobody waits for it: a leaf is read meanwhile, and written no more.
     """
     found = connection.execute(
         "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' "
         "AND relispartition AND relname ~ %s ORDER BY 1",
-        (f"^({'|'.join(_LATER)})_r{request_id}_a[0-9]+_p[0-9]+$",),
+        (f"^({'|'.join(PARENTS)})_r{request_id}_a[0-9]+(_p[0-9]+)?$",),
     ).fetchall()
     made = 0
     for (name,) in found:
-        for number, index in enumerate(_LATER[name.rpartition("_r")[0]]):
-            made += _make_index(connection, name, f"{name}_q{number}", index, "CONCURRENTLY")
+        with connection.transaction():
+            for number, index in enumerate(_LATER.get(name.rpartition("_r")[0], ())):
+                made += _make_index(connection, name, f"{name}_q{number}", index)
+        connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(name)))
     return made
 
 
-def _make_index(connection: Connection, table: str, name: str, index: str, how: str = "") -> bool:
-    valid = connection.execute(
-        "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(quote_ident(%s))", (name,)
-    ).fetchone()
-    if valid == (True,):
+def _make_index(connection: Connection, table: str, name: str, index: str) -> bool:
+    if connection.execute("SELECT to_regclass(quote_ident(%s))", (name,)).fetchone() != (None,):
         return False
     target, label = sql.Identifier(table), sql.Identifier(name)
-    if valid == (False,):  # left by a CREATE INDEX CONCURRENTLY that was interrupted
-        connection.execute(sql.SQL("DROP INDEX {}").format(label))
     kind, _, columns = index.partition("(")
     body = sql.SQL("(" + columns)
     if kind == "PRIMARY KEY ":
         connection.execute(sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} PRIMARY KEY {}").format(target, label, body))
     else:
-        method = sql.SQL(kind or "BTREE")
-        start = sql.SQL(f"CREATE INDEX {how}")
-        connection.execute(sql.SQL("{} {} ON {} USING {} {}").format(start, label, target, method, body))
+        connection.execute(sql.SQL("CREATE INDEX {} ON {} {}").format(label, target, body))
     return True
 
 
