@@ -30,7 +30,7 @@ class CardsNoopCore(CountingCore):
     """Writes what it reads and constant bytes."""
 
     NAME = "cards-noop"
-    BATCH_RECORDS = CardsCore.BATCH_RECORDS
+    BATCH_RECORDS, CYCLE_S = CardsCore.BATCH_RECORDS, CardsCore.CYCLE_S
 
     def __init__(self, partition: int) -> None:
         self._partition = partition

@@ -56,6 +56,9 @@ class ShardCore(ABC):
     """How many state cells the core may use, numbered from 0. Fixed for the life of a job."""
     BATCH_RECORDS: ClassVar[int] = 2000
     """Most records of one batch, so that a transaction stays short under any backlog."""
+    CYCLE_S: ClassVar[float] = 0.03
+    """Shortest time between the starts of two batches: at low rates it gathers records, so that Kafka, which pays for
+    each transaction, has fewer of them; at high rates a batch takes longer anyway."""
     SNAPSHOT_AGE_S: ClassVar[float] = 12.0
     """Seconds between snapshots, or between parts of one, if the core writes it in parts."""
     SNAPSHOT_WORK_S: ClassVar[float] = 10.0

@@ -16,9 +16,6 @@ LEASE_S = 10.0
 """How long a shard goes on without a sign of life from Beam."""
 WAIT_S = 0.05
 """Longest wait for records; ticks and the end of a pause are looked for after it."""
-CYCLE_S = 0.03
-"""Shortest time between the starts of two batches: at low rates it gathers records, so that Kafka, which pays for each
-transaction, has fewer of them; at high rates a batch takes longer anyway."""
 CLOSE_S = 5.0
 
 
@@ -62,6 +59,7 @@ class ShardThread:
         self._thread.join(CLOSE_S)
 
     def _run(self) -> None:
+        core = self.shard.core
         try:
             while not self._stop.is_set():
                 if time.monotonic() > self._lease:
@@ -74,7 +72,8 @@ class ShardThread:
                 with self._lock:
                     records = self.shard.process(messages)
                 # What fills a batch waits for nothing.
-                if 0 < records < self.shard.core.BATCH_RECORDS and (left := began + CYCLE_S - time.monotonic()) > 0:
+                left = began + core.CYCLE_S - time.monotonic()
+                if 0 < records < core.BATCH_RECORDS and left > 0:
                     self._stop.wait(left)
         except BaseException as error:
             self.failure = error

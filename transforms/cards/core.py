@@ -32,7 +32,7 @@ from transforms.cards.wire import OK, parse_into
 from transforms.core import Batch, Output, ShardCore, SnapshotError
 from transforms.rule_text.places import RuleSetError
 
-DUMP_BYTES: Final = 4_000_000
+DUMP_BYTES: Final = 2_000_000
 """How many bytes of cards one part of a snapshot holds, more or less, as a cell is never cut."""
 
 _encode_json = msgspec.json.Encoder().encode
@@ -50,10 +50,11 @@ class CardsCore(ShardCore):
     VERSION: ClassVar[int] = 1
     CELLS: ClassVar[int] = m.CELLS
     BATCH_RECORDS: ClassVar[int] = 10_000
-    # Parts of 4 MB: with a million cards on four shards it takes some 40 of them to write all, so that a replay is
-    # at most 4 s of scoring, or 200 s of a quiet log.
-    SNAPSHOT_AGE_S: ClassVar[float] = 5.0
-    SNAPSHOT_WORK_S: ClassVar[float] = 0.1
+    CYCLE_S: ClassVar[float] = 0.06
+    # Parts of a cell or two: with a million cards on four shards it takes some 60 of them to write all, so that a
+    # replay is at most 12 s of scoring, or four minutes of a quiet log.
+    SNAPSHOT_AGE_S: ClassVar[float] = 4.0
+    SNAPSHOT_WORK_S: ClassVar[float] = 0.2
 
     def __init__(
         self,
