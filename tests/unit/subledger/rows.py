@@ -24,14 +24,14 @@ def _row(random: Random, number: int, known: int) -> dict[str, str]:
         currency = random.choice(list(RATES))
     row = {
         "source_id": str(number), "version": "1", "event_class": event_class, "entity": "ACME-EQ",
-        "trade_date": f"2026-0{random.choice('112')}-{random.randrange(1, 29):02d}",
+        "trade_date": f"2026-0{random.choice('112')}-{random.randrange(1, 20):02d}",
         "account_ref": "EQ1" if instrument else "CASH1", "instrument": instrument, "currency": currency,
         "fx_rate": RATES[currency],
     }  # fmt: skip
     if event_class in ("CANCEL", "CORRECT"):
-        # Mostly of the same order: what comes after by date is no event before this one.
-        row["reference"] = str(random.randrange(known, max(number, known + 1)))
-        row["trade_date"] = f"2026-02-{random.randrange(20, 29)}"
+        # Later than what they refer to, by date and by number; a few refer to what comes after them.
+        row["reference"] = str(random.randrange(known, max(number, known + 1) + (random.random() < 0.05) * 3))
+        row["trade_date"] = f"2026-02-{20 + min(8, number // 45)}"
     if event_class == "CANCEL":
         row |= {"currency": "", "fx_rate": ""}
     if event_class in ("BUY", "SELL", "CORRECT"):
