@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
+import os
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -29,6 +32,8 @@ from transforms.subledger_load.scratch import Scratch, delete_request, folder_of
 _LOG = logging.getLogger(__name__)
 _POLL_S = 0.2
 _GIVE_UP_S = 60.0
+# Kernels that are there already take less.
+_QUICK_S = 8.0
 # A TaskManager that is killed costs one failure or two; a fault of the program comes back each time.
 _MOST_FAILURES = 6
 # Nothing that a restart of the job would help.
@@ -76,17 +81,31 @@ def run(request_id: int, attempt: int, options: LoadOptions) -> Outcome:
     """
     with _connected(options) as connection:
         request = requests.load(connection, request_id)
-    if request.attempt != attempt or request.state != "RUNNING":
-        raise Fenced(f"request {request_id} is {request.state} in attempt {request.attempt}, not in {attempt}")
+        if request.attempt != attempt or request.state != "RUNNING":
+            raise Fenced(f"request {request_id} is {request.state} in attempt {request.attempt}, not in {attempt}")
+        requests.report_progress(connection, request_id, attempt, "kernels", stage="preparing")
     scratch = options.scratch or str(Path(tempfile.gettempdir()) / "florin-subledger")
     delete_request(scratch, request_id)
     load = _load_of(request, attempt, options, folder_of(scratch, request_id, attempt))
-    warm.warm_up()
+    _compile_kernels()
     try:
         job_id = _run_pipeline(load, options)
     finally:
         Scratch(load.scratch).delete()
     return _outcome(request_id, attempt, options, job_id)
+
+
+def _compile_kernels() -> None:
+    """Compile what workers will call, once per version; one process at a time, so that the next one finds it done."""
+    told = threading.Timer(_QUICK_S, lambda: _LOG.info("compiling kernels, once per version: a minute or two"))
+    told.daemon = True
+    told.start()
+    try:
+        with (Path(tempfile.gettempdir()) / f"florin-kernels-{os.getuid()}.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            warm.warm_up()
+    finally:
+        told.cancel()
 
 
 def _load_of(request: Request, attempt: int, options: LoadOptions, scratch: str) -> Load:

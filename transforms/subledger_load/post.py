@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from transforms.subledger import fields, order
 from transforms.subledger.book import Book, Posted
 from transforms.subledger.opening import Opening
 from transforms.subledger.rules import parse_rules
+from transforms.subledger.rules.model import PostingRules
 from transforms.subledger_db import lookups, schema
 from transforms.subledger_load.loader import Loader
 from transforms.subledger_load.model import BLOCK_ROWS, Load, Longs, PostReport, Task, row_code
@@ -32,6 +34,12 @@ def post_task(load: Load, task: Task) -> PostReport:
         return _Post(load, task, to, progress).run()
 
 
+@lru_cache(maxsize=8)
+def _rules_of(text: str) -> PostingRules:
+    """Rules are the same in all tasks of a request."""
+    return parse_rules(text)
+
+
 class _Post:
     """A task being posted."""
 
@@ -42,7 +50,7 @@ class _Post:
         self._places = self._scratch.read_array(task.places)
         self._twice: Longs | None = self._scratch.read_array(task.duplicates) if task.duplicates else None
         settings = load.settings
-        rules = parse_rules(settings.rules_text)
+        rules = _rules_of(settings.rules_text)
         first = fields.first_je_no(load.request.request_id, task.number)
         self._book = Book(settings, rules, first, self._wanted())
         self._rejects: list[pa.RecordBatch] = []

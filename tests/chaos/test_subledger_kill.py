@@ -1,0 +1,111 @@
+"""kill -9 while a ledger is loaded: all of it is published or nothing, and the load or its next attempt completes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import Any
+
+import pytest
+
+from tests.cluster.ledger_loads import Loads
+from tests.conftest import Florin, eventually
+
+pytestmark = pytest.mark.chaos
+
+ROWS = 400_000
+
+
+@pytest.fixture(scope="module")
+def loads(florin: Florin, tmp_path_factory: pytest.TempPathFactory) -> Loads:
+    return Loads.on(florin, "subledger_chaos", tmp_path_factory.mktemp("scratch"))
+
+
+def submitted(loads: Loads, name: str) -> tuple[int, dict[str, Any]]:
+    """A request of an entity of its own, and what the generator counted."""
+    loads.entity(name)
+    (made,) = loads.make(name, ROWS)
+    return loads.submit({"manifest": made["url"]}, name), dict(made["totals"])
+
+
+def at_work(loads: Loads, number: int, stage: str) -> None:
+    """Wait until the request's rows are read, or until the first of them are in PostgreSQL."""
+    with loads.connect() as connection:
+
+        def reads() -> bool:
+            row = connection.execute(
+                "SELECT coalesce(sum(rows_read), 0) FROM progress WHERE request_id = %s", (number,)
+            ).fetchone()
+            return row is not None and row[0] > 0
+
+        eventually(stage, reads if stage == "reading" else lambda: loads.files_loaded(number) > 0, 120)
+
+
+def finish(loads: Loads, number: int, seconds: float = 240) -> None:
+    """Let attempts follow each other, as the queue's worker does, until the request has ended."""
+    end = time.monotonic() + seconds
+    while loads.state(number) in ("RUNNING", "QUEUED"):
+        assert time.monotonic() < end, loads.state(number)
+        process = loads.start(number)
+        process.communicate(timeout=seconds)
+
+
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("stage", ["reading", "posting"])
+def test_kill_of_a_taskmanager(loads: Loads, florin: Florin, stage: str) -> None:
+    number, totals = submitted(loads, f"taskmanager-{stage}")
+    process = loads.start(number)
+    at_work(loads, number, stage)
+    kill(florin.taskmanagers_at_work()[0].pid)
+    process.communicate(timeout=240)
+    finish(loads, number)
+    loads.check_published(number, totals)
+
+
+def test_kill_of_postgres(loads: Loads, florin: Florin) -> None:
+    number, totals = submitted(loads, "postgres")
+    process = loads.start(number)
+    at_work(loads, number, "posting")
+    killed = florin.pid("postgres")
+    kill(killed)
+    eventually("another PostgreSQL", lambda: florin.state["pids"].get("postgres", {}).get("pid") not in (None, killed))
+    process.communicate(timeout=240)
+    eventually("PostgreSQL answers", lambda: answers(loads), 60)
+    finish(loads, number)
+    loads.check_published(number, totals)
+
+
+def answers(loads: Loads) -> bool:
+    try:
+        loads.connect().close()
+    except ConnectionError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("stage", ["reading", "posting"])
+def test_kill_of_the_submitting_process(loads: Loads, stage: str) -> None:
+    number, totals = submitted(loads, f"submitter-{stage}")
+    process = loads.start(number)
+    at_work(loads, number, stage)
+    kill(process.pid)
+    process.communicate(timeout=60)
+    finish(loads, number)
+    loads.check_published(number, totals)
+    with loads.connect() as connection:
+        row = connection.execute("SELECT attempt FROM request WHERE request_id = %s", (number,)).fetchone()
+    assert row is not None
+    assert row[0] >= 1
+
+
+def test_kill_of_the_object_store(loads: Loads, florin: Florin) -> None:
+    number, totals = submitted(loads, "objects")
+    kill(florin.pid("objects"))
+    process = loads.start(number)
+    process.communicate(timeout=240)
+    finish(loads, number)
+    loads.check_published(number, totals)
