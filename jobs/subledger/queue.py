@@ -278,8 +278,8 @@ def _is_idle(database: LedgerDatabase) -> bool:
             row = connection.execute(
                 "SELECT EXISTS (SELECT 1 FROM request WHERE state IN ('QUEUED', 'RUNNING')) OR EXISTS (SELECT 1 FROM "
                 "schedule WHERE run_at IS NOT NULL AND active) OR EXISTS (SELECT 1 FROM procrastinate_jobs "
-                "WHERE queue_name = %s AND status IN ('todo', 'doing'))",
-                (INDEX_QUEUE,),
+                "WHERE queue_name = ANY(%s) AND status IN ('todo', 'doing'))",
+                ([QUEUE, INDEX_QUEUE],),
             ).fetchone()
     except (PostgresUnreachable, LedgerError, psycopg.Error):
         return False

@@ -39,8 +39,10 @@ def main(url: str, schema: str, *rest: str) -> int:
                 while requests.heartbeat(connection, number, request.attempt):
                     time.sleep(0.1)
                 return 5
-            case "stall":  # no sign of life, and then the zombie tries to publish
-                time.sleep(float(request.options["stall_s"]))
+            case "stall":  # no sign of life until another attempt has published, and then the zombie tries to
+                end = time.monotonic() + 60
+                while requests.load(connection, number).state != "PUBLISHED" and time.monotonic() < end:
+                    time.sleep(0.1)
                 try:
                     put_into_the_books(connection, request, postings)
                 except Fenced:

@@ -163,7 +163,7 @@ def _cancel_when_staged(database: LedgerDatabase, number: int) -> None:
 def test_a_request_whose_worker_was_killed_is_taken_over_and_published_once(
     database: LedgerDatabase, db: Connection, tmp_path: Path
 ) -> None:
-    number = submit(db, "a", do={"1": "stall"}, stall_s=60)
+    number = submit(db, "a", do={"1": "stall"})
     with worker_process(database, tmp_path) as worker:
         eventually("leaves of the first attempt", lambda: len(staging.leaves(db, number)) >= 6, 30)
         worker.send_signal(signal.SIGKILL)
@@ -175,7 +175,7 @@ def test_a_request_whose_worker_was_killed_is_taken_over_and_published_once(
 
 
 def test_a_zombie_that_wakes_up_publishes_nothing(database: LedgerDatabase, db: Connection, tmp_path: Path) -> None:
-    number = submit(db, "a", do={"1": "stall"}, stall_s=4)
+    number = submit(db, "a", do={"1": "stall"})
     command = [sys.executable, "-m", CHILD, database.conninfo, database.schema]
     with subprocess.Popen([*command, "--request", str(number), "--stale-after", "0"], cwd=ROOT) as zombie:
         eventually("leaves of the zombie", lambda: len(staging.leaves(db, number)) >= 6, 30)
