@@ -109,8 +109,9 @@ class Loader:
         raise self._error
 
     def _stop(self) -> None:
-        for thread in self._threads:
-            while thread.is_alive():
+        # One for each, whichever takes it: counting by thread, two could be taken in one's place and leave none for it.
+        for _ in self._threads:
+            while any(thread.is_alive() for thread in self._threads):
                 try:
                     self._files.put(None, timeout=0.2)
                     break
