@@ -15,7 +15,6 @@ import psutil
 
 from flink.processes import LOOPBACK, Ident
 
-
 # For loads of gigabytes by few connections on one machine: no replicas to feed, few checkpoints, no compiled queries.
 _BULK = (
     "wal_level=minimal", "max_wal_senders=0", "max_wal_size=4GB", "checkpoint_timeout=15min", "shared_buffers=256MB",

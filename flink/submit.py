@@ -156,10 +156,12 @@ class _Submitter(FlinkRunner):
 
 
 def submit(
-    pipeline: beam.Pipeline, record: JobRecord, *, flink: str | None = None, savepoint: str | None = None
-) -> JobHandle:
+    pipeline: beam.Pipeline, record: JobRecord, *, flink: str | None = None, savepoint: str | None = None,
+    bounded: bool = False,
+) -> JobHandle:  # fmt: skip
     """Submits the pipeline (options from `flink_defaults`) and returns when Flink says that all of it is RUNNING.
 
+    Of a `bounded` one the later steps wait for the earlier ones: then it is enough that it has begun.
     `savepoint` resumes from that path. Raises StackError if no cluster answers, a job of this name runs already, slots
     are too few, or the job fails before it ran once (then it is cancelled).
     """
@@ -175,7 +177,7 @@ def submit(
         job_id = _start(rest, submitter.jar, savepoint)
         record = replace(record, job_id=job_id, flink=cluster.url)
         record.save()
-        _wait_until_running(rest, job_id)
+        _wait_until_running(rest, job_id, bounded)
     return JobHandle(job_id, record.name, cluster.url, time.monotonic() - began)
 
 
@@ -217,12 +219,13 @@ def _start(rest: FlinkRest, jar: bytes, savepoint: str | None) -> str:
         rest.request("DELETE", f"/jars/{jar_id}")
 
 
-def _wait_until_running(rest: FlinkRest, job_id: str) -> None:
+def _wait_until_running(rest: FlinkRest, job_id: str, bounded: bool) -> None:
     end = time.monotonic() + RUNNING_S
     while True:
         job = rest.job(job_id)
         states = {vertex["status"] for vertex in job["vertices"]}
-        if job["state"] == "RUNNING" and states <= {"RUNNING", "FINISHED"}:
+        begun = states & {"RUNNING", "FINISHED"}
+        if job["state"] == "RUNNING" and (states <= begun or (bounded and begun)):
             return
         if job["state"] == "FINISHED":
             return

@@ -167,7 +167,7 @@ def _run(
         options = PipelineOptions(submit.flink_defaults([], name, parallelism, streaming=False))
         pipeline = beam.Pipeline(options=options)
         _ = pipeline | "Histories" >> transform
-        handle = submit.submit(pipeline, JobRecord(name=name, parallelism=parallelism), flink=flink)
+        handle = submit.submit(pipeline, JobRecord(name=name, parallelism=parallelism), flink=flink, bounded=True)
         console.print(f"job {name}: {handle.web}", soft_wrap=True)
         with FlinkRest(handle.flink) as rest:
             try:

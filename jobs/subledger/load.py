@@ -156,7 +156,8 @@ def _run_on_flink(transform: beam.PTransform, load: Load, options: LoadOptions) 
     _ = pipeline | "Load" >> transform
     flink = endpoints.resolve(flink=options.flink).flink
     _wait_for_slots(flink, options)
-    handle = submit.submit(pipeline, JobRecord(name=name, parallelism=options.parallelism), flink=flink)
+    record = JobRecord(name=name, parallelism=options.parallelism)
+    handle = submit.submit(pipeline, record, flink=flink, bounded=True)
     with FlinkRest(handle.flink) as rest:
         try:
             with _connected(options) as connection:
