@@ -52,6 +52,7 @@ from transforms.subledger.settings import Settings
 
 _LINES_PER_ROW: Final = 4
 _SUMS: Final = 8
+_LOW_BITS: Final = np.uint64(2**18 - 1)
 
 
 class Needs(NamedTuple):
@@ -89,6 +90,9 @@ class Book:
         self._rules = rules
         self._first_je_no = first_je_no
         self._wanted = None if wanted is None else np.sort(wanted[:, 0])
+        self._maybe = np.zeros(int(_LOW_BITS) + 1, np.uint8)
+        if self._wanted is not None:
+            self._maybe[self._wanted & _LOW_BITS] = 1
         self._average = settings.lot_method == "AVERAGE"
         self._tables = Tables(self._average, first_je_no)
         self._seen = set[str]()
@@ -220,7 +224,7 @@ class Book:
         firsts = np.zeros(len(names) + 1, np.int64)
         # The first of several writes to one place is the last one of the reversed ones.
         firsts[indices[::-1]] = np.arange(len(indices))[::-1]
-        places = [self._tables.holding(name, int(hashes[first])) for name, first in zip(names, firsts, strict=False)]
+        places = self._tables.holdings_of(names, hashes[firsts[: len(names)]].tolist())
         self._seen.update(names)
         found: Longs = np.array([*places, -1], np.int64)[indices]
         return found
@@ -236,9 +240,11 @@ class Book:
             return np.ones(len(high), np.uint8)
         if not len(self._wanted):
             return np.zeros(len(high), np.uint8)
-        # Half an id is enough: one kept in vain does no harm.
-        places = np.minimum(np.searchsorted(self._wanted, high), len(self._wanted) - 1)
-        kept: npt.NDArray[np.uint8] = (self._wanted[places] == high).astype(np.uint8)
+        # Half an id is enough: one kept in vain does no harm. Most are none by their lowest bits alone.
+        kept: npt.NDArray[np.uint8] = self._maybe[high & _LOW_BITS]
+        maybe = np.flatnonzero(kept)
+        places = np.minimum(np.searchsorted(self._wanted, high[maybe]), len(self._wanted) - 1)
+        kept[maybe] = self._wanted[places] == high[maybe]
         return kept
 
     def _chosen(self, batch: pa.RecordBatch) -> Longs:

@@ -7,6 +7,7 @@ from typing import Final
 from transforms.jit import part, shared
 from transforms.subledger import book_state as s
 from transforms.subledger.booking import book
+from transforms.subledger.checks import class_fault
 from transforms.subledger.fields import CANCEL, CORRECT, ENTRY_KIND, REVERSAL_KIND, SELL
 from transforms.subledger.ids import murmur, put_word
 from transforms.subledger.jit import Bytes, Longs, long, njit
@@ -73,6 +74,11 @@ def _row(rows: s.Rows, state: s.State, settled: s.Settled, out: s.Posted, row: i
     if wrong:
         return wrong
     first, effect = counts[s.C_LINES], state.entries[s.E_EFFECT, entry]
+    if event_class == CORRECT:
+        wrong = class_fault(effect, rows.holding[row] >= 0, rows.quantity[row], rows.price[row], rows.currency[row],
+                            settled.base, rows.amount[row])  # fmt: skip
+        if wrong:
+            return wrong
     wrong, gain = take_back(rows, state, settled, out, row, entry)
     if wrong:
         return wrong

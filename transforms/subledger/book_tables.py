@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -12,6 +13,8 @@ from transforms.subledger.book_kernel import enter_all, find_all, lots_of, move_
 from transforms.subledger.jit import Longs, Words
 
 _FIRST: Final = 1024
+_NO_HOLDING: Final = np.zeros((s.HOLDING_COLUMNS, 1), np.int64)
+_NO_HOLDING[[s.H_HEAD, s.H_TAIL, s.H_CLOSED, s.H_CURRENCY]] = -1
 
 
 def table(columns: int, rows: int) -> Longs:
@@ -46,17 +49,20 @@ class Tables:
 
     def holding(self, name: str, domain: int) -> int:
         """The place of an instrument's holding, made if there is none."""
-        found = self.numbers.get(name)
-        if found is not None:
-            return found
-        place = len(self.names)
-        self.holdings = grown(self.holdings, place, place + 1)
-        self.holdings[:, place] = 0
-        self.holdings[[s.H_HEAD, s.H_TAIL, s.H_CLOSED, s.H_CURRENCY], place] = -1
-        self.names.append(name)
-        self.domains.append(domain)
-        self.numbers[name] = place
-        return place
+        return self.holdings_of([name], [domain])[0]
+
+    def holdings_of(self, names: Sequence[str], domains: Sequence[int]) -> list[int]:
+        """The places of instruments' holdings, made if there are none."""
+        first = len(self.names)
+        for name, domain in zip(names, domains, strict=True):
+            if name not in self.numbers:
+                self.numbers[name] = len(self.names)
+                self.names.append(name)
+                self.domains.append(domain)
+        if len(self.names) > first:
+            self.holdings = grown(self.holdings, first, len(self.names))
+            self.holdings[:, first : len(self.names)] = _NO_HOLDING
+        return [self.numbers[name] for name in names]
 
     def state(self, more_entries: int) -> s.State:
         """What the kernel takes, with room for so many more entries."""

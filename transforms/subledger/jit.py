@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from transforms.jit import Compiler
 
-njit = Compiler(Path(__file__).parent, "*.py").njit
+njit = Compiler(Path(__file__).parent, "*.py", "rules/*.py").njit
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int32]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -128,17 +128,22 @@ def line_rows(batch: pa.RecordBatch, dates: Dates, chunk: Chunk, codes: pa.Array
 
 def rejected_rows(batch: pa.RecordBatch, rejects: Longs, entity: str) -> pa.RecordBatch:
     """Rejects (`REJECT`) of a batch, with their rows written anew."""
+    if not rejects.shape[1]:
+        return reject_rows([], [], [], [])
     rows = batch.take(pa.array(rejects[s.R_ROW]))
     texts = [_text({**row, "entity": entity}) for row in rows.to_pylist()]
     codes = rejects[s.R_CODE].tolist()
     return reject_rows(rows.column("file").to_pylist(), rows.column("line").to_pylist(), codes, texts)
 
 
+_SCALES: Final = {name: scale_of(ENTRY.field(name)) for name in COLUMNS if name in ENTRY.names}
+
+
 def _text(row: dict[str, Any]) -> str:
     fields = []
     for name in COLUMNS:
         value = row.get(name)
-        scale = scale_of(ENTRY.field(name)) if name in ENTRY.names else None
+        scale = _SCALES.get(name)
         if value is None:
             fields.append("")
         elif name == "event_class":
