@@ -143,8 +143,8 @@ def _run_pipeline(load: Load, options: LoadOptions) -> str | None:
     try:
         with beam.Pipeline(options=PipelineOptions(told)) as pipeline:
             _ = pipeline | "Load" >> transform
-    except RuntimeError as error:
-        raise _failure(str(error)) from error
+    except Exception as error:  # whatever a stage raised, with the step's name behind it
+        raise _failure(f"{type(error).__name__}: {error}") from error
     return None
 
 

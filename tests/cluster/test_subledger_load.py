@@ -88,7 +88,7 @@ def lines(entity: str, count: int = 500) -> bytes:
 @pytest.fixture
 def alone(loads: Loads, request: pytest.FixtureRequest) -> str:
     """An entity of the test's own."""
-    name = request.node.name.replace("[", "-").strip("]").replace(" ", "-")[:60]
+    name = f"alone-{hashlib.sha256(request.node.name.encode()).hexdigest()[:8]}"
     loads.entity(name)
     return name
 
