@@ -63,9 +63,7 @@ class ObjectStore:
         """The files whose URL begins with `prefix`, in order of their names."""
         if not prefix.startswith(_SCHEME):
             with _disk(prefix):
-                top = Path(prefix) if Path(prefix).is_dir() else Path(prefix).parent
-                paths = [path for path in top.rglob("*") if path.is_file() and not path.name.startswith(".")]
-                found = [Found(str(path), path.stat().st_size) for path in paths if str(path).startswith(prefix)]
+                found = [Found(str(path), path.stat().st_size) for path in _files_under(prefix)]
         else:
             bucket, name = self._remote(prefix)
             found = [Found(f"{_SCHEME}{bucket.name}/{one}", *told) for one, *told in bucket.listing(name)]
@@ -151,6 +149,20 @@ def _disk(url: str) -> Iterator[None]:
         raise FileNotFoundError(f"{url}: there is no such file") from error
     except OSError as error:
         raise ObjectStoreError(f"{url} cannot be used: {error}") from error
+
+
+def _files_under(prefix: str) -> Iterator[Path]:
+    """Whole files whose path begins so; other folders are not looked into."""
+    path = Path(prefix)
+    if path.is_dir():
+        tops = [path]
+    elif prefix.endswith("/") or not path.parent.is_dir():
+        tops = []
+    else:
+        tops = [top for top in path.parent.iterdir() if top.name.startswith(path.name)]
+    for top in tops:
+        found = top.rglob("*") if top.is_dir() else [top]
+        yield from (one for one in found if one.is_file() and not one.name.startswith("."))
 
 
 class _Hashing:

@@ -54,6 +54,10 @@ def test_a_listing_takes_a_prefix_and_leaves_out_what_is_half_written(tmp_path: 
     assert [Path(found.url).name for found in STORE.listing(str(tmp_path / "day-1"))] == ["a.csv", "b.csv"]
     assert len(STORE.listing(str(tmp_path / "day-"))) == 3
     assert STORE.listing(str(tmp_path / "day-3")) == []
+    # Nothing of the folder above.
+    assert STORE.listing(f"{tmp_path}/day-3/") == []
+    assert STORE.listing(f"{tmp_path}/none/day-1/a") == []
+    assert len(STORE.listing(f"{tmp_path}/day-1/a")) == 1
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
