@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.subledger_load.model import Longs
+from transforms.subledger_load.scratch import forget_array
 
 Words = npt.NDArray[np.uint64]
 Published = Callable[[bytes | None, bytes | None], Words]
@@ -32,6 +33,8 @@ def duplicates_of(runs: Sequence[Words], published: Published | None) -> Longs:
         keys = np.concatenate(
             [run[:, place[number] : place[number + 1]] for run, place in zip(runs, places, strict=True)], axis=1
         )
+        for run in runs:
+            forget_array(run)
         found.append(_twice(keys))
         if published is not None:
             there = published(_id(bounds[number]), _id(bounds[number + 1]) if number + 1 < parts else None)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from florin_io.postgres import Connection
 from transforms.subledger import order
 from transforms.subledger_db import lookups, schema, staging
 from transforms.subledger_db.model import Fenced
-from transforms.subledger_load.duplicates import duplicates_of
+from transforms.subledger_load.duplicates import Words, duplicates_of
 from transforms.subledger_load.model import (
     BLOCK_ROWS,
     FileReport,
@@ -31,6 +32,8 @@ from transforms.subledger_load.scratch import Scratch
 TASKS, TASKS_OF_MANY, MANY_ROWS = 16, 64, 20_000_000
 """How many tasks; of the rows alone, not of the workers: entry numbers depend on it."""
 _SAMPLES = 64
+
+T = TypeVar("T")
 
 
 def plan(load: Load, told: Sequence[FileReport | ScanReport | Trouble]) -> tuple[PlanReport | Trouble, list[Task]]:
@@ -92,11 +95,8 @@ def share_refusal(load: Load, read: int, rejected: int) -> str | None:
 def _tasks(scratch: Scratch, runs: Sequence[Run], twice: Longs, has_books: bool) -> list[Task]:
     rows = sum(run.rows for run in runs)
     fine = max(1, -(-rows // BLOCK_ROWS))
-    hashes = [_hashes(scratch, run) for run in runs]
-    step = max(1, BLOCK_ROWS // _SAMPLES)
-    samples = np.concatenate([found[step // 2 :: step] if len(found) > step else found[:1] for found in hashes])
-    between = order.splitters(samples, fine)
-    places = np.stack([order.positions(found, between) for found in hashes])
+    between = order.splitters(np.concatenate([_of_hashes(scratch, run, _samples) for run in runs]), fine)
+    places = np.stack([_of_hashes(scratch, run, lambda hashes: order.positions(hashes, between)) for run in runs])
     name = scratch.write_array("plan/places.npy", places)
     duplicates = scratch.write_array("plan/duplicates.npy", twice) if len(twice) else None
     paths = tuple(run.path for run in runs)
@@ -107,10 +107,18 @@ def _tasks(scratch: Scratch, runs: Sequence[Run], twice: Longs, has_books: bool)
     return found
 
 
-def _hashes(scratch: Scratch, run: Run) -> np.ndarray:  # type: ignore[type-arg]
-    table = scratch.read_table(run.path)
-    hashes: np.ndarray = table.column("order_hash").chunk(0).to_numpy()  # type: ignore[type-arg]
-    return hashes
+def _of_hashes(scratch: Scratch, run: Run, make: Callable[[Words], T]) -> T:
+    """Something made of a run's order hashes; of the run itself nothing stays in memory."""
+    mapped = scratch.map_table(run.path)
+    made = make(mapped.table.column("order_hash").chunk(0).to_numpy())
+    mapped.forget()
+    return made
+
+
+def _samples(hashes: Words) -> Words:
+    """Hashes at equal distances."""
+    step = max(1, BLOCK_ROWS // _SAMPLES)
+    return (hashes[step // 2 :: step] if len(hashes) > step else hashes[:1]).copy()
 
 
 def _bounds(sizes: Longs) -> list[tuple[int, int]]:

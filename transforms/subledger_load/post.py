@@ -46,7 +46,8 @@ class _Post:
     def __init__(self, load: Load, task: Task, loader: Loader, progress: Progress) -> None:
         self._load, self._task, self._loader, self._progress = load, task, loader, progress
         self._scratch = Scratch(load.scratch)
-        self._runs = [self._scratch.read_table(path) for path in task.runs]
+        self._mapped = [self._scratch.map_table(path) for path in task.runs]
+        self._runs = [run.table for run in self._mapped]
         self._places = self._scratch.read_array(task.places)
         self._twice: Longs | None = self._scratch.read_array(task.duplicates) if task.duplicates else None
         settings = load.settings
@@ -92,6 +93,8 @@ class _Post:
                 yield order.sort(pa.concat_tables(parts).combine_chunks().to_batches()[0])
             elif rows:
                 yield from order.merge(parts, max(BLOCK_ROWS, len(parts)))
+            for run in self._mapped:
+                run.forget()
 
     def _wanted(self) -> npt.NDArray[np.uint64]:
         """Event ids that the task's cancels and corrects refer to."""

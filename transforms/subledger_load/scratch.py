@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import pickle
 import shutil
@@ -14,6 +15,31 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A table in a mapped file. What was read of it counts as this process's memory until it is given back."""
+
+    table: pa.Table
+    _pages: mmap.mmap
+
+    def forget(self) -> None:
+        """Give the pages back; what is read again comes from the file again."""
+        forget(self._pages)
+
+
+def forget(pages: Any) -> None:
+    """Give the pages of a mapping back, where the system can."""
+    if hasattr(mmap, "MADV_DONTNEED"):
+        pages.madvise(mmap.MADV_DONTNEED)
+
+
+def forget_array(values: np.ndarray[Any, Any]) -> None:
+    """The same of a mapped array; nothing of another one."""
+    pages = getattr(values, "_mmap", None)
+    if pages is not None:
+        forget(pages)
 
 
 @dataclass(frozen=True)
@@ -44,8 +70,13 @@ class Scratch:
 
     def read_table(self, name: str) -> pa.Table:
         """An Arrow file, mapped: its pages are read when they are needed."""
-        with pa.memory_map(str(self.path(name))) as mapped:
-            return pa.ipc.open_file(mapped).read_all()
+        return self.map_table(name).table
+
+    def map_table(self, name: str) -> Mapped:
+        """An Arrow file, mapped, whose pages can be given back."""
+        with self.path(name).open("rb") as file:
+            pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return Mapped(pa.ipc.open_file(pa.py_buffer(pages)).read_all(), pages)
 
     def write_array(self, name: str, values: np.ndarray[Any, Any]) -> str:
         """A NumPy file; its name."""
