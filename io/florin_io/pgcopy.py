@@ -99,6 +99,11 @@ class Encoder:
         return Encoded(self._names, data, batch.num_rows, hashlib.sha256(data).hexdigest())
 
 
+def warm_up() -> None:
+    """Compile the loop of all encoders, or find that it is done."""
+    Encoder([Column("n", "int8")]).encode(pa.RecordBatch.from_pydict({"n": pa.array([1], pa.int64())}))
+
+
 def _array_of(batch: pa.RecordBatch, column: Column) -> pa.Array:
     place = batch.schema.get_field_index(column.name)
     if place < 0:

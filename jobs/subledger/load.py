@@ -19,7 +19,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from flink import submit
 from flink.records import JobRecord
 from flink.rest import TERMINAL, FlinkError, FlinkRest
-from florin_io import endpoints
+from florin_io import endpoints, pgcopy
 from florin_io.postgres import Connection, patiently
 from transforms.subledger import warm
 from transforms.subledger.settings import Settings
@@ -104,6 +104,7 @@ def _compile_kernels() -> None:
         with (Path(tempfile.gettempdir()) / f"florin-kernels-{os.getuid()}.lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             warm.warm_up()
+            pgcopy.warm_up()
     finally:
         told.cancel()
 
