@@ -24,7 +24,9 @@ from transforms.subledger_db.requests import Submission
 from transforms.subledger_db.schema import LedgerDatabase
 
 pytestmark = pytest.mark.cluster
-CASES = [case for case in cases() if len(case.values[0]["requests"]) > 1]
+# Those whose later requests need what is in the books; the core alone is held to all of them.
+FILES = ("cancels", "corrections", "lots")
+CASES = [case for case in cases() if len(case.values[0]["requests"]) > 1 and str(case.id).startswith(FILES)]
 
 
 @pytest.fixture(scope="module")
