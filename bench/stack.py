@@ -57,11 +57,13 @@ class BenchStack:
         used: dict[str, float] = defaultdict(float, {"load generator": _cpu(psutil.Process())})
         for name, pid in self.pids().items():
             server = psutil.Process(pid)
+            children = sum(_cpu(child) + _cpu_of_ended(child) for child in server.children(recursive=True))
+            children += _cpu_of_ended(server)
             if name.startswith("taskmanager"):
                 used["taskmanagers"] += _cpu(server)
-                used["workers"] += sum(_cpu(child) for child in server.children(recursive=True))
+                used["workers"] += children
             else:
-                used[name] += _cpu(server) + sum(_cpu(child) for child in server.children(recursive=True))
+                used[name] += _cpu(server) + children
         return used
 
     def workers_rss(self) -> int:
@@ -81,6 +83,15 @@ def _cpu(process: psutil.Process) -> float:
     try:
         times = process.cpu_times()
         return float(times.user + times.system)
+    except psutil.NoSuchProcess:
+        return 0.0
+
+
+def _cpu_of_ended(process: psutil.Process) -> float:
+    """What its children used that have ended, as workers of bounded jobs and connections of PostgreSQL do."""
+    try:
+        times = process.cpu_times()
+        return float(times.children_user + times.children_system)
     except psutil.NoSuchProcess:
         return 0.0
 
