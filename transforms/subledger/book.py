@@ -314,7 +314,8 @@ class Book:
         if not lines.shape[1]:
             return
         # Few of each are there, so their combinations make a small table.
-        periods, period = np.unique(dates.period, return_inverse=True)
+        periods = np.flatnonzero(np.bincount(dates.period))
+        period = np.searchsorted(periods, dates.period)
         currencies = np.flatnonzero(np.bincount(lines[s.K_CURRENCY], minlength=c.CURRENCIES))
         places = np.zeros(c.CURRENCIES, np.int64)
         places[currencies] = np.arange(len(currencies))

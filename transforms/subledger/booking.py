@@ -32,6 +32,8 @@ from transforms.subledger.rules.model import (
 from transforms.subledger.wide import rounded
 
 _RATE: Final = 10**8
+MOST_GAIN: Final = 4 * LIMIT
+"""What an instrument realises in a request is below it."""
 _PRICED: Final = 10**12
 _SIGN: Final = -(2**63)
 _UNITS: Final = 3
@@ -228,6 +230,8 @@ def _trade_values(rows: s.Rows, state: s.State, settled: s.Settled, values: Long
     if event_class == SELL:
         unit = settled.units[currency]
         values[0, COST], values[1, COST] = _sold_cost(state, settled, rows.holding[row], quantity, unit)
+        if abs(held[s.H_REALISED] + values[1, GROSS] - values[1, COST]) >= MOST_GAIN:
+            return c.fault(c.AMOUNT, c.OVERFLOW)
     elif held[s.H_QUANTITY] + quantity >= LIMIT:
         return c.fault(c.QUANTITY, c.TOO_LARGE)
     return 0

@@ -9,7 +9,7 @@ import numpy as np
 from transforms.jit import part
 from transforms.subledger import checks as c
 from transforms.subledger import text_fields as t
-from transforms.subledger.fields import BUY, CANCEL, CORRECT, FX, SELL
+from transforms.subledger.fields import BUY, CANCEL, CORRECT, SELL
 from transforms.subledger.ids import MAX_KEY, murmur, put_number
 from transforms.subledger.jit import NONE, Bytes, Ints, Longs, Words, long, njit
 from transforms.subledger.wide import rounded
@@ -212,7 +212,7 @@ def _rate_fault(rules: Rules, out: Columns, row: int) -> int:
     rate, currency = out.fx_rate[row], out.currency[row]
     if currency == rules.base:
         if rate not in (NONE, 10**8):
-            return c.fault(c.FX_RATE, c.IS_BASE if out.event_class[row] == FX else c.NOT_ONE)
+            return c.fault(c.FX_RATE, c.NOT_ONE)
         out.fx_rate[row] = 10**8
     elif rate == NONE:
         return c.fault(c.FX_RATE, c.NO_RATE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from transforms.jit import part, shared
 from transforms.subledger import book_state as s
 from transforms.subledger import checks as c
+from transforms.subledger.booking import MOST_GAIN
 from transforms.subledger.fields import BUY, CORRECT, REVALUE, REVERSAL_KIND, SELL
 from transforms.subledger.jit import LIMIT, NONE, Longs, long
 from transforms.subledger.lots import add, open_lot, place_of, take
@@ -122,6 +123,16 @@ def _gain(state: s.State, holding: int, effect: int, gain: int) -> None:
         state.holdings[s.H_UNREALISED if effect == REVALUE else s.H_REALISED, holding] += gain
 
 
+@part
+def _gain_fault(state: s.State, holding: int, effect: int, gain: int) -> int:
+    """Whether the gains of an instrument would be too large without this one."""
+    if gain == NONE:
+        return 0
+    if effect == REVALUE:
+        return c.fault(c.REFERENCE, c.OVERFLOW) if abs(state.holdings[s.H_UNREALISED, holding] - gain) >= LIMIT else 0
+    return c.fault(c.REFERENCE, c.OVERFLOW) if abs(state.holdings[s.H_REALISED, holding] - gain) >= MOST_GAIN else 0
+
+
 @shared
 def take_back(rows: s.Rows, state: s.State, settled: s.Settled, out: s.Posted, row: int, entry: int) -> tuple[int, int]:
     """Write the opposite of an entry's lines and undo what it did; fault code and gain. A fault changes nothing."""
@@ -129,6 +140,8 @@ def take_back(rows: s.Rows, state: s.State, settled: s.Settled, out: s.Posted, r
     holding, effect, gain = rows.holding[row], entries[s.E_EFFECT, entry], entries[s.E_GAIN, entry]
     if holding >= 0:
         wrong = _lots_fault(state, settled, holding, entry)
+        if wrong == 0:
+            wrong = _gain_fault(state, holding, effect, gain)
         if wrong:
             return wrong, NONE
     first, source = counts[s.C_LINES], entries[s.E_FIRST, entry]

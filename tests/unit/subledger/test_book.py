@@ -337,3 +337,15 @@ def test_lots_that_others_changed_may_be_told_twice_and_later() -> None:
     assert posted.rejects.num_rows == 0
     (position,) = book.close().positions.to_pylist()
     assert (position["instrument"], position["quantity"]) == ("AA", 19 * 10**8)
+
+
+def test_gains_that_no_column_could_hold_are_rejected() -> None:
+    # Each gain fits by itself; the fifth would make the sum of them too large.
+    big, rows = "99999999999999", list[dict[str, str]]()
+    for number in range(1, 41, 2):
+        rows.append(_buy(number, "1", amount="0"))
+        rows.append(_sell(number + 1, "1", amount=big))
+    found = _posted(_entries(rows), 10)
+    assert {reason[1:] for reason in _reasons(found)} == {("amount", "the entry's amounts are too large")}
+    (position,) = found["positions"].to_pylist()
+    assert position["realised"] == 4 * (10**18 - 10**4)
