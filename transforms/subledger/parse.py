@@ -59,13 +59,13 @@ def parse_block(
 
     `first_line` is the number of the first line in its file, in which the header is line 1.
     """
-    original = np.frombuffer(data, np.uint8)
+    original = _fixed(np.frombuffer(data, np.uint8))
     lines, delimiter = original, _COMMA
     if _QUOTE in original:
         lines, delimiter = np.empty(len(original), np.uint8), _APART
         size = np.zeros(1, np.int64)
         _unquote(original, lines, size)
-        lines = lines[: size[0]]
+        lines = _fixed(lines[: size[0]])
     count = int(np.count_nonzero(lines == _NEWLINE)) + 1
     out, texts = _columns(count), _texts(count, len(lines))
     counts = np.zeros(2, np.int64)
@@ -76,6 +76,12 @@ def parse_block(
     if _is_utf8(lines):
         return entries, rejects
     return _without_bytes(entries, rejects, file)
+
+
+def _fixed(lines: Bytes) -> Bytes:
+    """The same bytes, not to be written: a kernel is compiled once for those that may be and once for those not."""
+    lines.flags.writeable = False
+    return lines
 
 
 @njit

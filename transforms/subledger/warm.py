@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from transforms.subledger.book import Book
 from transforms.subledger.fields import COLUMNS, first_je_no
+from transforms.subledger.ids import event_id
 from transforms.subledger.order import sort
 from transforms.subledger.parse import parse_block, read_header
 from transforms.subledger.rulesets import shipped, text_of
@@ -28,6 +29,7 @@ def warm_up() -> None:
     book = Book(settings, shipped("standard"), first_je_no(1, 0))
     book.needs(rows)
     posted = book.post(rows)
+    assert posted.headers.column("event_id")[0].as_py() == event_id("t", settings.source, "1", 1)
     # The third takes back the second, so both kernels of the book have run.
     assert posted.headers.num_rows == 3, posted.rejects.to_pylist()
     assert book.close().positions.column("quantity").to_pylist() == [10 * 10**8]
