@@ -16,6 +16,8 @@ pytestmark = pytest.mark.chaos
 
 ROWS = 200_000
 STAGES = ("reading", "posting")
+# Where no kernel is compiled yet, that comes first.
+PATIENCE_S = 300
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +42,10 @@ def at_work(loads: Loads, number: int, stage: str) -> None:
             ).fetchone()
             return row is not None and row[0] > 0
 
-        eventually(stage, reads if stage == "reading" else lambda: loads.files_loaded(number) > 0, 120)
+        eventually(stage, reads if stage == "reading" else lambda: loads.files_loaded(number) > 0, PATIENCE_S)
 
 
-def finish(loads: Loads, number: int, seconds: float = 240) -> None:
+def finish(loads: Loads, number: int, seconds: float = PATIENCE_S) -> None:
     """Let attempts follow each other, as the queue's worker does, until the request has ended."""
     end = time.monotonic() + seconds
     while loads.state(number) in ("RUNNING", "QUEUED"):
@@ -62,7 +64,7 @@ def test_kill_of_taskmanagers(loads: Loads, florin: Florin) -> None:
     for stage in STAGES:
         at_work(loads, number, stage)
         kill(florin.taskmanagers_at_work()[0].pid)
-    process.communicate(timeout=240)
+    process.communicate(timeout=PATIENCE_S)
     finish(loads, number)
     loads.check_published(number, totals)
 
@@ -76,7 +78,7 @@ def test_kill_of_the_servers(loads: Loads, florin: Florin) -> None:
     killed = florin.pid("postgres")
     kill(killed)
     eventually("another PostgreSQL", lambda: florin.state["pids"].get("postgres", {}).get("pid") not in (None, killed))
-    process.communicate(timeout=240)
+    process.communicate(timeout=PATIENCE_S)
     eventually("PostgreSQL answers", lambda: answers(loads), 60)
     finish(loads, number)
     loads.check_published(number, totals)
