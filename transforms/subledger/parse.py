@@ -53,7 +53,7 @@ def read_header(line: bytes) -> Header:
 
 
 def parse_block(
-    data: pa.Buffer | bytes, header: Header, file: int, first_line: int, settings: Settings
+    data: pa.Buffer | bytes | bytearray, header: Header, file: int, first_line: int, settings: Settings
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     """The rows (`ENTRY`) and the rejects (`REJECT`) of whole lines, without the header line.
 
