@@ -27,7 +27,7 @@ from transforms.subledger_db import requests, schema
 from transforms.subledger_db.model import Fenced, Request
 from transforms.subledger_load.graph import LoadLedger
 from transforms.subledger_load.model import InputFile, Load
-from transforms.subledger_load.scratch import Scratch, delete_request, folder_of
+from transforms.subledger_load.scratch import delete_attempts, folder_of
 
 _LOG = logging.getLogger(__name__)
 _POLL_S = 0.2
@@ -85,13 +85,13 @@ def run(request_id: int, attempt: int, options: LoadOptions) -> Outcome:
             raise Fenced(f"request {request_id} is {request.state} in attempt {request.attempt}, not in {attempt}")
         requests.report_progress(connection, request_id, attempt, "kernels", stage="preparing")
     scratch = options.scratch or str(Path(tempfile.gettempdir()) / "florin-subledger")
-    delete_request(scratch, request_id)
+    delete_attempts(scratch, request_id, attempt)
     load = _load_of(request, attempt, options, folder_of(scratch, request_id, attempt))
     _compile_kernels()
     try:
         job_id = _run_pipeline(load, options)
     finally:
-        Scratch(load.scratch).delete()
+        delete_attempts(scratch, request_id, attempt)
     return _outcome(request_id, attempt, options, job_id)
 
 

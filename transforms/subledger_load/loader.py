@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 
 from florin_io.pgcopy import Column, Encoder
@@ -17,6 +18,8 @@ from transforms.subledger_db import schema, staging
 from transforms.subledger_load.model import FILE_ROWS, Load
 
 _GIVE_UP_S = 60.0
+_MOST_WAITING: Final = 3 * FILE_ROWS
+"""Rows of all tables and periods that wait for a file to be full: a request of many periods has many of them."""
 _SCHEMAS: Final = {
     "je_header": fields.HEADER, "je_line": fields.LINE, "lot": fields.LOT, "position": fields.POSITION,
     "balance": fields.BALANCE, "reject": fields.REJECT,
@@ -47,6 +50,11 @@ class _File:
     rows: pa.RecordBatch
 
 
+def copied(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """The same rows without the memory of those they were cut from."""
+    return rows.take(pa.array(np.arange(rows.num_rows, dtype=np.int32)))
+
+
 class Loader:
     """Files of one task, cut as rows come in; a file waits while every connection is busy, and whoever adds rows too.
 
@@ -56,7 +64,7 @@ class Loader:
     def __init__(self, load: Load, task: int, connections: int) -> None:
         self._load, self._task = load, task
         self._waiting: dict[tuple[str, int | None], list[pa.RecordBatch]] = defaultdict(list)
-        self._numbers: dict[str, int] = defaultdict(int)
+        self._rows: Counter[tuple[str, int | None]] = Counter()
         self._loaded: dict[str, tuple[int, int]] = {}
         self._files: queue.Queue[_File | None] = queue.Queue(1)
         self._error: BaseException | None = None
@@ -72,19 +80,28 @@ class Loader:
             return
         waiting = self._waiting[parent, period]
         waiting.append(rows)
-        count = sum(batch.num_rows for batch in waiting)
-        if count >= FILE_ROWS:
+        self._rows[parent, period] += rows.num_rows
+        if (count := self._rows[parent, period]) >= FILE_ROWS:
             table = pa.Table.from_batches(waiting)
             whole = count - count % FILE_ROWS
             for start in range(0, whole, FILE_ROWS):
                 self._put(parent, period, table.slice(start, FILE_ROWS))
-            self._waiting[parent, period] = table.slice(whole).to_batches()
+            # The rest is of the batch that came last; what was loaded must not stay in memory with it.
+            self._waiting[parent, period] = [copied(batch) for batch in table.slice(whole).to_batches()]
+            self._rows[parent, period] = count - whole
+        elif self._rows.total() > _MOST_WAITING:
+            self._load_waiting(*max(self._rows, key=lambda key: self._rows[key]))
+
+    def _load_waiting(self, parent: str, period: int | None) -> None:
+        waiting = self._waiting.pop((parent, period), [])
+        del self._rows[parent, period]
+        if waiting:
+            self._put(parent, period, pa.Table.from_batches(waiting))
 
     def finish(self) -> dict[str, tuple[int, int]]:
         """Load what waits; files and rows by table, of the whole task. Raises what a connection failed with."""
-        for (parent, period), waiting in self._waiting.items():
-            if waiting:
-                self._put(parent, period, pa.Table.from_batches(waiting))
+        for parent, period in list(self._waiting):
+            self._load_waiting(parent, period)
         self._stop()
         if self._error is not None:
             raise self._error

@@ -98,10 +98,6 @@ class Scratch:
         except FileNotFoundError:
             return None
 
-    def delete(self) -> None:
-        """Remove everything."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
     def _write(self, name: str, write: Callable[[BinaryIO], None]) -> str:
         path = self.path(name)
         part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
@@ -120,6 +116,10 @@ def folder_of(scratch: str, request_id: int, attempt: int) -> str:
     return str(Path(scratch) / f"request-{request_id}" / f"attempt-{attempt}")
 
 
-def delete_request(scratch: str, request_id: int) -> None:
-    """Remove what all attempts of a request left."""
-    shutil.rmtree(Path(scratch) / f"request-{request_id}", ignore_errors=True)
+def delete_attempts(scratch: str, request_id: int, last: int) -> None:
+    """Remove what the attempts of a request left, up to the given one: an earlier one's workers may have gone on."""
+    folder = Path(scratch) / f"request-{request_id}"
+    for attempt in range(1, last + 1):
+        shutil.rmtree(folder_of(scratch, request_id, attempt), ignore_errors=True)
+    with suppress(OSError):
+        folder.rmdir()
