@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from transforms.rule_text.places import Source
+from transforms.rule_text.places import RuleSetError, Source
 
 UNITS: Final = {"ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 """Units of durations in ms."""
@@ -64,6 +64,31 @@ def tokens(source: Source, start: int, stop: int) -> list[Token]:
         at = match.end()
     found.append(Token("end", "", stop))
     return found
+
+
+class Cursor:
+    """Goes through the tokens of text[start:stop]; a domain's parser derives from it. Raises RuleSetError."""
+
+    def __init__(self, source: Source, start: int, stop: int) -> None:
+        self._source = source
+        self._tokens = tokens(source, start, stop)
+        self._at = 0
+        self._depth = 0
+
+    @property
+    def _next(self) -> Token:
+        return self._tokens[self._at]
+
+    def _take(self) -> Token:
+        token = self._next
+        self._at += token.kind != "end"
+        return token
+
+    def _accept(self, *texts: str) -> Token | None:
+        return self._take() if self._next.kind in ("sign", "name") and self._next.text in texts else None
+
+    def _error(self, token: Token, message: str) -> RuleSetError:
+        return self._source.error(token.at, message)
 
 
 def _number(source: Source, at: int, match: re.Match[str]) -> Token:

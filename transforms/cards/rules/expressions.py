@@ -25,7 +25,7 @@ from transforms.cards.rules.model import (
     Truth,
 )
 from transforms.cards.rules.native import NATIVES
-from transforms.rule_text.lexer import Token, tokens
+from transforms.rule_text.lexer import Cursor, Token
 from transforms.rule_text.places import Mistake, RuleSetError, Source
 from transforms.rule_text.yaml_reader import suggestion
 
@@ -46,19 +46,16 @@ class NamedList:
 Part = Number | Truth | types.Literal
 
 
-class Parser:
+class Parser(Cursor):
     """Reads one condition. `warnings` gets what is legal and odd."""
 
     def __init__(
         self, source: Source, start: int, stop: int, lists: Mapping[str, NamedList], warnings: list[Mistake]
     ) -> None:
-        self._source = source
-        self._tokens = tokens(source, start, stop)
-        self._at = 0
+        super().__init__(source, start, stop)
         self._lists = lists
         self._check = types.Checker(source, warnings)
         self._in_where = False
-        self._depth = 0
 
     def condition(self) -> Truth:
         """The whole text as a condition. Raises RuleSetError with line and column."""
@@ -70,21 +67,6 @@ class Parser:
             hint = "comparisons cannot be chained; join them with and" if self._next.text in COMPARISONS else "and, or?"
             raise self._error(self._next, f"unexpected {self._next.text!r} after the condition: {hint}")
         return found
-
-    @property
-    def _next(self) -> Token:
-        return self._tokens[self._at]
-
-    def _take(self) -> Token:
-        token = self._tokens[self._at]
-        self._at += token.kind != "end"
-        return token
-
-    def _error(self, token: Token, message: str) -> RuleSetError:
-        return self._source.error(token.at, message)
-
-    def _accept(self, *texts: str) -> Token | None:
-        return self._take() if self._next.kind in ("sign", "name") and self._next.text in texts else None
 
     def _expect(self, text: str, why: str) -> Token:
         found = self._accept(text)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Final
 
-from transforms.rule_text.lexer import Token, tokens
-from transforms.rule_text.places import RuleSetError, Source
+from transforms.rule_text.lexer import Cursor, Token
+from transforms.rule_text.places import Source
 from transforms.rule_text.yaml_reader import suggestion
 from transforms.subledger.fields import BUY, FX, INCOME, REVALUE, SELL
 from transforms.subledger.rules.model import AMOUNTS, COST, COUNTER, FEE_AMOUNT, GROSS, ONE, UNREALISED
@@ -46,25 +46,10 @@ def parse_amount(source: Source, start: int, stop: int, event_class: int) -> tup
     return _Parser(source, start, stop, names_of(event_class)).form()
 
 
-class _Parser:
+class _Parser(Cursor):
     def __init__(self, source: Source, start: int, stop: int, names: dict[str, Form]) -> None:
-        self._source = source
-        self._tokens = tokens(source, start, stop)
-        self._at = 0
+        super().__init__(source, start, stop)
         self._names = names
-        self._depth = 0
-
-    @property
-    def _next(self) -> Token:
-        return self._tokens[self._at]
-
-    def _take(self) -> Token:
-        token = self._next
-        self._at += token.kind != "end"
-        return token
-
-    def _error(self, token: Token, message: str) -> RuleSetError:
-        return self._source.error(token.at, message)
 
     def form(self) -> tuple[int, ...]:
         """The whole text. Raises RuleSetError."""

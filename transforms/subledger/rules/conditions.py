@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
@@ -11,8 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.rule_text.lexer import Token, tokens
-from transforms.rule_text.places import RuleSetError, Source
+from transforms.rule_text.lexer import Cursor, Token
+from transforms.rule_text.places import Source
 from transforms.rule_text.yaml_reader import suggestion
 from transforms.subledger.fields import ENTRY, scale_of
 
@@ -31,12 +32,12 @@ _COMPARE: Final = {
 Mask = npt.NDArray[np.bool_]
 
 
-class Condition:
+class Condition(ABC):
     """Something that holds for some rows."""
 
+    @abstractmethod
     def holds(self, rows: pa.RecordBatch, base: str) -> Mask:
         """For which rows (`ENTRY`) it holds. Missing texts are empty; a missing number passes no comparison."""
-        raise NotImplementedError
 
 
 def _text(rows: pa.RecordBatch, name: str) -> pa.Array:
@@ -140,28 +141,7 @@ def parse_condition(source: Source, start: int, stop: int) -> Condition:
     return _Parser(source, start, stop).condition()
 
 
-class _Parser:
-    def __init__(self, source: Source, start: int, stop: int) -> None:
-        self._source = source
-        self._tokens = tokens(source, start, stop)
-        self._at = 0
-        self._depth = 0
-
-    @property
-    def _next(self) -> Token:
-        return self._tokens[self._at]
-
-    def _take(self) -> Token:
-        token = self._next
-        self._at += token.kind != "end"
-        return token
-
-    def _accept(self, *texts: str) -> Token | None:
-        return self._take() if self._next.kind in ("sign", "name") and self._next.text in texts else None
-
-    def _error(self, token: Token, message: str) -> RuleSetError:
-        return self._source.error(token.at, message)
-
+class _Parser(Cursor):
     def condition(self) -> Condition:
         """The whole text. Raises RuleSetError."""
         found = self._or()

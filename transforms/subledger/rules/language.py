@@ -138,17 +138,9 @@ class _Reader(YamlReader):
         return code or ""
 
     def _rules(self, node: Node | None, mapping: dict[str, Accounts]) -> list[PostingRule]:
-        if node is None:
-            return []
-        if not isinstance(node, yaml.SequenceNode) or not node.value:
-            self._wrong(node, f"rules is a list of rules, one at least; this is {kind(node)}")
-            return []
-        if len(node.value) > MAX_RULES:
-            self._wrong(node.value[MAX_RULES], f"{len(node.value)} rules, {MAX_RULES} at most are taken")
-            return []
         found = list[PostingRule]()
         always = dict[int, str]()
-        for each in node.value:
+        for each in self._rule_nodes(node, MAX_RULES):
             rule = self._rule(each, mapping)
             if rule is None:
                 continue
