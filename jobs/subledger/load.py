@@ -27,7 +27,7 @@ from transforms.subledger_db import requests, schema
 from transforms.subledger_db.model import Fenced, Request
 from transforms.subledger_load.graph import LoadLedger
 from transforms.subledger_load.model import InputFile, Load
-from transforms.subledger_load.scratch import delete_attempts, folder_of
+from transforms.subledger_load.scratch import Scratch, delete_attempts, folder_of
 
 _LOG = logging.getLogger(__name__)
 _POLL_S = 0.2
@@ -37,7 +37,7 @@ _QUICK_S = 8.0
 # A TaskManager that is killed costs one failure or two; a fault of the program comes back each time.
 _MOST_FAILURES = 6
 # Nothing that a restart of the job would help.
-_LASTING = ("StagingLost", "PeriodClosed", "Fenced", "ObjectExists")
+_LASTING = ("StagingLost", "PeriodClosed", "Fenced", "ObjectExists", "ScratchLost")
 
 
 class LoadFailed(RuntimeError):
@@ -87,6 +87,7 @@ def run(request_id: int, attempt: int, options: LoadOptions) -> Outcome:
     scratch = options.scratch or str(Path(tempfile.gettempdir()) / "florin-subledger")
     delete_attempts(scratch, request_id, attempt)
     load = _load_of(request, attempt, options, folder_of(scratch, request_id, attempt))
+    Scratch(load.scratch).make()
     _compile_kernels()
     try:
         job_id = _run_pipeline(load, options)

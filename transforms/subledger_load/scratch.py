@@ -42,16 +42,32 @@ def forget_array(values: np.ndarray[Any, Any]) -> None:
         forget(pages)
 
 
+class ScratchLost(RuntimeError):
+    """The folder of the attempt is not there."""
+
+
 @dataclass(frozen=True)
 class Scratch:
     """A folder; names are relative to it."""
 
     folder: str
 
+    def make(self) -> None:
+        """Make the folder. Whoever starts the attempt does, and nobody else: once deleted it must stay so."""
+        Path(self.folder).mkdir(parents=True)
+
     def path(self, name: str) -> Path:
-        """Where a file is; its folder is made."""
+        """Where a file is; folders in the scratch folder are made. Raises ScratchLost."""
         path = Path(self.folder) / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            for inner in reversed(path.relative_to(self.folder).parents[:-1]):
+                (Path(self.folder) / inner).mkdir(exist_ok=True)
+            Path(self.folder).stat()
+        except FileNotFoundError:
+            raise ScratchLost(
+                f"there is no scratch folder {self.folder}: the attempt is over, or this machine does not see the "
+                f"folder. Remedy: give --scratch a folder that all TaskManagers and the submitting machine share."
+            ) from None
         return path
 
     def has(self, name: str) -> bool:
@@ -117,9 +133,15 @@ def folder_of(scratch: str, request_id: int, attempt: int) -> str:
 
 
 def delete_attempts(scratch: str, request_id: int, last: int) -> None:
-    """Remove what the attempts of a request left, up to the given one: an earlier one's workers may have gone on."""
+    """Remove what the attempts of a request left, up to the given one.
+
+    Workers of an earlier attempt may still write: a folder is renamed before it is emptied, so that they find none.
+    """
     folder = Path(scratch) / f"request-{request_id}"
     for attempt in range(1, last + 1):
-        shutil.rmtree(folder_of(scratch, request_id, attempt), ignore_errors=True)
+        with suppress(FileNotFoundError):
+            Path(folder_of(scratch, request_id, attempt)).rename(folder / f"deleted-{attempt}-{uuid.uuid4().hex[:8]}")
+    for deleted in folder.glob("deleted-*"):
+        shutil.rmtree(deleted, ignore_errors=True)
     with suppress(OSError):
         folder.rmdir()

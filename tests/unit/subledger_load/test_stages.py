@@ -43,6 +43,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     )  # fmt: skip
     settings = Settings("acme", "E", "USD", request.rules_text, periods, 7)
     monkeypatch.setattr(scan, "Progress", Silent)
+    Scratch(str(tmp_path / "scratch")).make()
     return Load(
         request, 1, settings, "postgresql://nowhere", "subledger", "http://127.0.0.1:1", str(tmp_path / "scratch"),
         str(tmp_path / "audit"), 2, 1,
@@ -97,6 +98,7 @@ def test_pieces_and_a_stream_of_the_same_rows_give_the_same_rows(
     _, pieces = files.take_file(load, framed(tmp_path / "a.csv.zst", ledger))
     (tmp_path / "b.csv.gz").write_bytes(gzip.compress(HEADER + ledger))
     other = replace(load, scratch=str(tmp_path / "other"))
+    Scratch(other.scratch).make()
     _, whole = files.take_file(other, InputFile(0, str(tmp_path / "b.csv.gz"), None, None, None))
     assert len(whole) == 1
     told = []
