@@ -3,32 +3,38 @@
     python -m bench.noop --detach --topic_prefix noop-
 
 A prepare gives one notification and one event, a fulfil two notifications, one event and a credit to another shard, a
-credit one event; sizes are about those of the real ones. What the transfer job adds to this is the price of its core.
+credit one event. They are cut from the record that causes them, so that they are about as long as the real ones and
+compress as badly. What the transfer job adds to this is the price of its core.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
+from itertools import count
 
 import apache_beam as beam
 
 from florin_io import endpoints
 from jobs import launch
+from jobs.load.config import Config
 from jobs.load.wire import Sender, listener
 from jobs.transfer import group_of, topic_specs
 from transforms.core import Batch, Output, ShardCore
 from transforms.load.messages import Pair
-from transforms.load.plan import make_pool
+from transforms.load.plan import Plan, make_pool
 from transforms.shard import LogSettings, ShardSpec
 from transforms.shards import RunShards
+from transforms.transfers.routing import partition_of
 from transforms.transfers.topics import Topics
 
-NOTIFICATION = b"n" * 900
-EVENT = b"e" * 450
-CREDIT = b'{"credit":"' + b"c" * 250 + b'"}'
+_ID = slice(7, 43)
+"""Of a message's first member."""
+_EVENT = slice(-470, None)
+_CREDIT = b'{"credit":"'
+_CREDIT_OF = slice(-240, None)
 
 
 class CountingCore(ShardCore):
@@ -54,7 +60,7 @@ class CountingCore(ShardCore):
 
 
 class NoopCore(CountingCore):
-    """Writes constant bytes."""
+    """Writes what it reads."""
 
     NAME = "noop"
 
@@ -65,20 +71,19 @@ class NoopCore(CountingCore):
         super().__init__()
 
     def apply(self, batch: Batch) -> list[Output]:
-        """Constant outputs by the kind of each record."""
+        """Outputs by the kind of each record."""
         self._records += len(batch)
-        notification = (self._topics.notifications, self._partition, b"k" * 36, NOTIFICATION)
-        event = (self._topics.events, self._partition, b"dfsp1/USD", EVENT)
-        prepare = [notification, event]
-        fulfil = [notification, notification, event, (self._topics.log, self._other, b"dfsp2", CREDIT)]
+        partition, log = self._partition, self._topics.log
+        events, notifications = self._topics.events, self._topics.notifications
         outputs: list[Output] = []
         for value in batch.values:
-            if value.startswith(b'{"credit"'):
-                outputs.append(event)
-            elif b'"prepare"' in value:
-                outputs += prepare
-            else:
-                outputs += fulfil
+            event = (events, partition, b"dfsp1/USD", value[_EVENT])
+            if not value.startswith(_CREDIT):
+                notification = (notifications, partition, value[_ID], value)
+                outputs.append(notification)
+                if b'"prepare"' not in value:
+                    outputs += (notification, (log, self._other, b"dfsp2", _CREDIT + value[_CREDIT_OF]))
+            outputs.append(event)
         return outputs
 
 
@@ -104,16 +109,12 @@ def job_of(options: argparse.Namespace) -> launch.StreamingJob:
 def drive(kafka: str, prefix: str, partitions: int, seconds: float, in_flight: int) -> float:
     """Append a prepare and a fulfil per transfer as fast as notifications come back; returns transfers/s.
 
-    As many bytes as the load generator sends, as many notifications read; nothing is looked into.
+    The load generator's messages, as many notifications read; nothing is looked into.
     """
     topics = Topics(prefix)
     failures: list[str] = []
     sender, heard = Sender(kafka, failures.append), listener(kafka, topics.notifications, partitions)
-    number = b"00000000-0000-4000-8000-000000000000"
-    entry = make_pool(0)[0]
-    pair = Pair("dfsp1", "dfsp2", "USD", 0)
-    at = b"2026-01-01T00:00:00.000Z"
-    prepare, fulfil = pair.prepare(number, entry, b"10", at, at), pair.answer("commit", number, entry, at)
+    messages = _messages(time.time_ns(), partitions)
     sent = seen = seen_before = 0
     warm = time.monotonic() + seconds / 4
     counting = False
@@ -123,8 +124,9 @@ def drive(kafka: str, prefix: str, partitions: int, seconds: float, in_flight: i
             if not counting and now >= warm:
                 counting, began, seen_before = True, now, seen
             for _ in range(min(200, in_flight - (sent - seen // 3))):
-                sender.send(topics.log, prepare, b"dfsp1", sent % partitions)
-                sender.send(topics.log, fulfil, b"dfsp1", sent % partitions)
+                prepare, fulfil, key, partition = next(messages)
+                sender.send(topics.log, prepare, key, partition)
+                sender.send(topics.log, fulfil, key, partition)
                 sent += 1
             sender.poll(0)
             seen += len(heard.poll(5000, 0.002))
@@ -135,6 +137,25 @@ def drive(kafka: str, prefix: str, partitions: int, seconds: float, in_flight: i
     if failures:
         raise RuntimeError(failures[0])
     return rate
+
+
+def _messages(seed: int, partitions: int) -> Iterator[tuple[bytes, bytes, bytes, int]]:
+    """Prepare, fulfil, key and partition of one transfer after the other."""
+    config = Config(mix={"committed": 1.0})
+    plan, pool, at = Plan(seed, config.traffic()), make_pool(seed), b"2026-01-01T00:00:00.000Z"
+    pairs = [
+        [Pair(payer, payee, config.currency, partition_of(payer, partitions)) for payee in config.dfsps]
+        for payer in config.dfsps
+    ]
+    for number in count():
+        _, payer, payee, place = plan.row(number)
+        pair, id, entry = pairs[payer][payee], plan.transfer_id(number).encode(), pool[place]
+        yield (
+            pair.prepare(id, entry, entry.amount, at, at),
+            pair.answer("commit", id, entry, at),
+            pair.key,
+            pair.partition,
+        )
 
 
 if __name__ == "__main__":

@@ -46,12 +46,17 @@ def at_work(loads: Loads, number: int, stage: str) -> None:
 
 
 def finish(loads: Loads, number: int, seconds: float = PATIENCE_S) -> None:
-    """Let attempts follow each other, as the queue's worker does, until the request has ended."""
+    """Let attempts follow each other, as the queue's worker does, until the request has ended.
+
+    One follows in any case: the killed process's job may have published the request, and what that left is removed.
+    """
     end = time.monotonic() + seconds
-    while loads.state(number) in ("RUNNING", "QUEUED"):
-        assert time.monotonic() < end, loads.state(number)
+    while True:
         process = loads.start(number)
         process.communicate(timeout=seconds)
+        if loads.state(number) not in ("RUNNING", "QUEUED"):
+            return
+        assert time.monotonic() < end, loads.state(number)
 
 
 def kill(pid: int) -> None:
