@@ -257,7 +257,7 @@ def _list_savepoints(job: str | None) -> None:
 
 @main.command()
 @click.argument("path", default="latest")
-@click.option("--job", help="Of this job; needed for a savepoint that is not in the list.")
+@click.option("--job", help="Of this job; needed if there are several, and for a savepoint not in the list.")
 @click.option("--parallelism", "-p", type=click.IntRange(1, 64), help="Another parallelism than before.")
 def restore(path: str, job: str | None, parallelism: int | None) -> None:
     """Start a job again from a savepoint: PATH, its last part, or `latest`.

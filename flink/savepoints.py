@@ -83,6 +83,8 @@ def choose(wanted: str, job: str | None = None) -> Savepoint:
         both = [*known, *(checkpoint for checkpoint in checkpoints if checkpoint is not None)]
         if not both:
             raise StackError(f"No savepoint or checkpoint{f' of {job!r}' if job else ''} in {paths.home()}.")
+        if len(jobs := sorted({savepoint.job.name for savepoint in both})) > 1:
+            raise StackError(f"There are savepoints or checkpoints of {', '.join(jobs)}: name the job with --job.")
         return max(both, key=lambda savepoint: savepoint.time)
     for savepoint in known:
         if wanted.rstrip("/") in (savepoint.path, str(local(savepoint.path)), savepoint.path.rsplit("/", 1)[-1]):

@@ -206,6 +206,7 @@ class _Run:
         found = self.shard.funds.get(id)
         if found is None or found.state == "done" or found.account.partition("/")[0] != command.id:
             raise Refused(f"no funds out of {command.id} with transferId {id}")
+        self._check_same(command, found)
         wanted = "committed" if command.action == "commit" else "aborted"
         if found.state != "reserved":
             raise Refused("already applied" if found.state == wanted else f"funds out {id} is {found.state} already")
@@ -218,6 +219,14 @@ class _Run:
             account.limits = limits_text(account)
         kind = "fundsOutCommit" if wanted == "committed" else "fundsOutAbort"
         self._event(account, kind, id, f',"amount":"{money.text(units)}"')
+
+    def _check_same(self, command: Command, found: Funds) -> None:
+        """A commit or abort need not say currency and amount again; what it says must be what was reserved."""
+        currency, units = found.account.partition("/")[2], int(found.units)
+        told = currency if command.currency is None else command.currency
+        paid = units if command.amount is None else self._units(command.amount, "amount", positive=True)
+        if (told, paid) != (currency, units):
+            raise Refused(f"funds out {command.transferId} is of {money.text(units)} {currency}")
 
     def _funds_out_reserve(self, command: Command, id: str) -> None:
         account = self._account(command)

@@ -55,6 +55,10 @@ def test_a_savepoint_is_chosen_by_latest_path_or_name(home: Path) -> None:
     assert savepoints.choose(str(home / "savepoints" / "savepoint-a")) == old
     with pytest.raises(StackError, match="no savepoint listed here"):
         savepoints.choose("savepoint-c")
+    made(home, "savepoint-d", "cards", 300.0)
+    with pytest.raises(StackError, match="of cards, transfer: name the job with --job"):
+        savepoints.choose("latest")
+    assert savepoints.choose("latest", "transfer") == new
 
 
 def test_latest_may_be_the_checkpoint_that_a_crash_left(home: Path) -> None:
