@@ -132,7 +132,7 @@ def patiently(call: Callable[[], T], *, give_up_s: float) -> T:
     """`call()`, again and again with growing pauses while PostgreSQL is away; what it raised last after `give_up_s`."""
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception_type((PostgresUnreachable, *TRANSIENT)),
-        wait=tenacity.wait_exponential_jitter(initial=0.2, max=5),
+        wait=tenacity.wait_exponential(multiplier=0.2, max=4) + tenacity.wait_random(0, 1),
         stop=tenacity.stop_after_delay(give_up_s),
         before_sleep=_log_retry,
         reraise=True,
