@@ -174,10 +174,12 @@ def write_index(file: Path, index: Index) -> Path:
 
 
 class Block(NamedTuple):
-    """Whole lines of a file, and the number of the first one (the file's first line has number 1)."""
+    """Whole lines of a file, the number of the first one (the file's first line has number 1), and how many bytes of
+    the file were read for this block and those before it."""
 
     data: pa.Buffer
     first_line: int
+    packed: int
 
 
 def form_of(path: Path, name: str) -> str:
@@ -208,7 +210,7 @@ def stream_blocks(path: Path, name: str, *, block_bytes: int = BLOCK_BYTES) -> I
             carry = bytes(into[end:filled])
             if end:
                 block = text.slice(0, end)
-                yield Block(block, line)
+                yield Block(block, line, opened.raw.tell())
                 line += _lines(block)
             if last:
                 return
@@ -224,18 +226,19 @@ def frame_blocks(
     Raises InputError if a frame's bytes, rows or line ends are not what the index says.
     """
     waiting: list[bytes] = []
-    line = first_line
+    line, packed = first_line, 0
     decompressor = zstandard.ZstdDecompressor()
     with path.open("rb") as file:
         for frame in frames:
             waiting.append(_frame_text(file, name, frame, decompressor, with_header=frame.offset == 0))
+            packed += frame.size
             if sum(map(len, waiting)) >= block_bytes:
                 data = pa.py_buffer(waiting[0] if len(waiting) == 1 else b"".join(waiting))
                 waiting = []
-                yield Block(data, line)
+                yield Block(data, line, packed)
                 line += _lines(data)
     if any(waiting):
-        yield Block(pa.py_buffer(b"".join(waiting)), line)
+        yield Block(pa.py_buffer(b"".join(waiting)), line, packed)
 
 
 def first_line(path: Path, name: str) -> bytes:

@@ -8,13 +8,13 @@ from contextlib import closing
 
 import pyarrow as pa
 
+from florin_io.frames import InputError
 from florin_io.postgres import Connection, patiently
 from transforms.subledger_db import publish, requests, schema, staging
 from transforms.subledger_db.model import Check, Fenced
 from transforms.subledger_load import reconciling
 from transforms.subledger_load.loader import Loader
 from transforms.subledger_load.model import (
-    InputError,
     Load,
     Outcome,
     Overtaken,
@@ -29,6 +29,8 @@ from transforms.subledger_load.scratch import Scratch
 
 _GIVE_UP_S = 60.0
 _CHECKS_TOLD = 5
+_MOST_KEPT = 100_000
+"""Rejects that are kept of a request with too many of them."""
 
 
 def close(load: Load, told: Sequence[PlanReport | PostReport | Trouble]) -> Outcome:
@@ -74,13 +76,13 @@ class _Close:
         balances = reconciling.sum_of(
             [self._scratch.read_table(post.balances) for post in self._posts if post.balances]
         )
+        refusal = self._plan.refusal or share_refusal(self._load, self._totals.rows_read, self._totals.rows_rejected)
         with Loader(self._load, 0, self._load.connections) as loader:
-            for batch in self._rejects():
+            for batch in self._rejects(_MOST_KEPT if refusal else None):
                 loader.add("reject", batch)
             for batch in balances.to_batches():
                 loader.add("balance", batch)
             loaded = loader.finish()
-        refusal = self._plan.refusal or share_refusal(self._load, self._totals.rows_read, self._totals.rows_rejected)
         if refusal:
             return _refuse(self._load, refusal, (), self._totals)
         self._seal()
@@ -94,10 +96,18 @@ class _Close:
             return _refuse(self._load, message, checks, self._totals)
         return self._publish(checks, loaded)
 
-    def _rejects(self) -> Iterable[pa.RecordBatch]:
+    def _rejects(self, most: int | None) -> Iterable[pa.RecordBatch]:
         named = [scan.rejects for scan in self._plan.scans] + [post.rejects for post in self._posts]
+        count = 0
         for name in filter(None, named):
-            yield from self._scratch.read_table(name).to_batches()
+            mapped = self._scratch.map_table(name)
+            for batch in mapped.table.to_batches():
+                part = batch if most is None else batch.slice(0, most - count)
+                count += part.num_rows
+                yield part
+                mapped.forget()
+                if count == most:
+                    return
 
     def _seal(self) -> None:
         """Keys of all leaves, several at once."""

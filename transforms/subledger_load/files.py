@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from florin_io import frames
-from florin_io.frames import Frame, Index
+from florin_io.frames import Frame, Index, InputError
 from florin_io.objects import ObjectStore
 from transforms.subledger.errors import SubledgerError
 from transforms.subledger.parse import Header, read_header
-from transforms.subledger_load.model import RUN_ROWS, FileReport, InputError, InputFile, Load, Piece
+from transforms.subledger_load.model import RUN_ROWS, FileReport, InputFile, Load, Piece
 from transforms.subledger_load.scratch import Scratch
 
 _PIECES_OF_A_FILE = 1 << 20
@@ -50,10 +50,7 @@ def _index(store: ObjectStore, url: str, size: int) -> Index | None:
         text = store.read(url + frames.INDEX_SUFFIX)
     except FileNotFoundError:
         return None
-    try:
-        return Index.from_json(text, url + frames.INDEX_SUFFIX, size)
-    except frames.InputError as error:
-        raise InputError(str(error)) from error
+    return Index.from_json(text, url + frames.INDEX_SUFFIX, size)
 
 
 def _keep(load: Load, store: ObjectStore, scratch: Scratch, name: str, url: str, sha256: str) -> str | None:
@@ -70,8 +67,6 @@ def _cut(load: Load, file: InputFile, scratch: Scratch, name: str, index: Index 
     path = scratch.path(name)
     try:
         columns = read_header(frames.first_line(path, file.url)).columns
-    except frames.InputError as error:
-        raise InputError(str(error)) from error
     except SubledgerError as error:
         raise InputError(f"{file.url}: {error}") from error
     first = file.number * _PIECES_OF_A_FILE

@@ -12,22 +12,25 @@ files that PostgreSQL has are not loaded twice. What only the sender of the inpu
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
+from florin_io.frames import InputError
+from transforms.subledger_db import requests, schema
 from transforms.subledger_db.model import Fenced
 from transforms.subledger_load.close import close
 from transforms.subledger_load.files import take_file
 from transforms.subledger_load.model import (
     FileReport,
-    InputError,
     InputFile,
     Load,
     Outcome,
     Overtaken,
     Piece,
+    PlanReport,
     Refusal,
     Task,
     Trouble,
@@ -35,6 +38,7 @@ from transforms.subledger_load.model import (
 from transforms.subledger_load.plan import plan
 from transforms.subledger_load.post import post_task
 from transforms.subledger_load.scan import scan_piece
+from transforms.subledger_load.scratch import ScratchLost
 
 NAMESPACE = "subledger"
 _TOLD = "told"
@@ -81,8 +85,18 @@ class Once(beam.PTransform):  # type: ignore[misc]
         )
 
 
-def _trouble(error: InputError | Fenced) -> Trouble:
-    return Refusal(str(error)) if isinstance(error, InputError) else Overtaken(str(error))
+_TROUBLE = (InputError, Fenced, ScratchLost)
+
+
+def _trouble(load: Load, error: Exception) -> Trouble:
+    """What is told instead of a report. Raises the error again if the attempt is not over, and another try may help."""
+    if isinstance(error, InputError):
+        return Refusal(str(error))
+    if isinstance(error, ScratchLost):
+        with closing(schema.connect(load.postgres, "subledger job", load.schema)) as connection:
+            if requests.is_current(connection, load.request.request_id, load.attempt):
+                raise error
+    return Overtaken(str(error))
 
 
 class VerifyFile(beam.DoFn):  # type: ignore[misc]
@@ -96,8 +110,8 @@ class VerifyFile(beam.DoFn):  # type: ignore[misc]
         told: FileReport | Trouble
         try:
             told, pieces = take_file(self._load, file)
-        except InputError as error:
-            told = _trouble(error)
+        except _TROUBLE as error:
+            told = _trouble(self._load, error)
         yield beam.pvalue.TaggedOutput(_TOLD, told)
         yield from pieces
 
@@ -116,8 +130,8 @@ class ScanPiece(beam.DoFn):  # type: ignore[misc]
             self._read.inc(report.read)
             self._rejected.inc(report.rejected)
             yield report
-        except InputError as error:
-            yield _trouble(error)
+        except _TROUBLE as error:
+            yield _trouble(self._load, error)
 
 
 class MakePlan(beam.DoFn):  # type: ignore[misc]
@@ -127,7 +141,12 @@ class MakePlan(beam.DoFn):  # type: ignore[misc]
         self._load = load
 
     def process(self, told: list[Any]) -> Iterator[Any]:
-        report, tasks = plan(self._load, told)
+        tasks: list[Task] = []
+        report: PlanReport | Trouble
+        try:
+            report, tasks = plan(self._load, told)
+        except _TROUBLE as error:
+            report = _trouble(self._load, error)
         yield beam.pvalue.TaggedOutput(_TOLD, report)
         yield from tasks
 
@@ -146,8 +165,8 @@ class PostTask(beam.DoFn):  # type: ignore[misc]
             self._counters["rejected"].inc(report.rejected)
             self._counters["duplicate"].inc(report.duplicates)
             yield report
-        except Fenced as error:
-            yield _trouble(error)
+        except _TROUBLE as error:
+            yield _trouble(self._load, error)
 
 
 class Publish(beam.DoFn):  # type: ignore[misc]
@@ -157,4 +176,7 @@ class Publish(beam.DoFn):  # type: ignore[misc]
         self._load = load
 
     def process(self, told: Iterable[Any]) -> Iterator[Outcome]:
-        yield close(self._load, list(told))
+        try:
+            yield close(self._load, list(told))
+        except ScratchLost as error:
+            yield close(self._load, [_trouble(self._load, error)])

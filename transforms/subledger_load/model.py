@@ -22,10 +22,6 @@ FILE_ROWS = 100_000
 """Rows of a result file at most."""
 
 
-class InputError(ValueError):
-    """Input that must be put right by whoever sent it: the request fails for good. The message names file and place."""
-
-
 @dataclass(frozen=True)
 class Load:
     """One attempt of a request, and where its database, object store and scratch folder are."""
@@ -41,6 +37,14 @@ class Load:
     parallelism: int
     connections: int
     """COPY connections of one worker."""
+
+    @property
+    def most_rejects(self) -> int | None:
+        """Rejects above which the request fails whatever else is read; None where nobody counted its rows before."""
+        counted = [int(file["rows"]) for file in self.request.files if file.get("rows") is not None]
+        if not counted or len(counted) < len(self.request.files):
+            return None
+        return int(self.settings.max_reject_share * sum(counted))
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,8 @@ class ScanReport:
     periods: tuple[int, ...]
     zone: tuple[int, int] | None
     """Lowest and highest order_seq."""
+    stopped: bool = False
+    """Whether the rest was not read, for there are too many rejects already."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +124,7 @@ class Task:
     places: str
     """Scratch file: where each fine range begins in each run."""
     duplicates: str | None
-    """Scratch file: rows that are not posted, as `row_code`."""
+    """Scratch files: the rows that are not posted (`Marks`)."""
     has_books: bool
     """Whether the entity has published requests."""
 
@@ -178,3 +184,8 @@ class Outcome:
 def row_code(file: Longs, line: Longs) -> Longs:
     """The places of rows in the request as numbers: earlier rows have lower ones."""
     return (file << 40) | line
+
+
+def place_of(codes: Longs) -> tuple[Longs, Longs]:
+    """File and line of each `row_code`."""
+    return codes >> 40, codes & ((1 << 40) - 1)

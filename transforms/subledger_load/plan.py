@@ -12,7 +12,7 @@ from florin_io.postgres import Connection
 from transforms.subledger import order
 from transforms.subledger_db import lookups, schema, staging
 from transforms.subledger_db.model import Fenced
-from transforms.subledger_load.duplicates import Words, duplicates_of
+from transforms.subledger_load.duplicates import Marks, Words, duplicates_of
 from transforms.subledger_load.model import (
     BLOCK_ROWS,
     FileReport,
@@ -32,6 +32,7 @@ from transforms.subledger_load.scratch import Scratch
 TASKS, TASKS_OF_MANY, MANY_ROWS = 16, 64, 20_000_000
 """How many tasks; of the rows alone, not of the workers: entry numbers depend on it."""
 _SAMPLES = 64
+_WHERE = "`python -m jobs.subledger report rejects` says why"
 
 T = TypeVar("T")
 
@@ -60,10 +61,12 @@ def plan(load: Load, told: Sequence[FileReport | ScanReport | Trouble]) -> tuple
         def published(low: bytes | None, high: bytes | None) -> np.ndarray:  # type: ignore[type-arg]
             return lookups.published_ids(connection, load.request, among, low, high)
 
-        twice = duplicates_of([scratch.read_array(run.keys) for run in runs], published if among else None)
+        twice = Marks()
+        for codes in duplicates_of([scratch.read_array(run.keys) for run in runs], published if among else None):
+            twice.add(codes)
         has_books = bool(lookups.books(connection, load.request))
     tasks = _tasks(scratch, runs, twice, has_books)
-    return PlanReport(files, scans, len(tasks), len(twice)), tasks
+    return PlanReport(files, scans, len(tasks), twice.count), tasks
 
 
 def _overlapping(load: Load, connection: Connection, scans: Sequence[ScanReport]) -> list[int]:
@@ -74,11 +77,17 @@ def _overlapping(load: Load, connection: Connection, scans: Sequence[ScanReport]
 
 def _refusal(load: Load, files: Sequence[FileReport], scans: Sequence[ScanReport]) -> str | None:
     """Why the request fails, as far as reading shows it."""
+    read, rejected = sum(scan.read for scan in scans), sum(scan.rejected for scan in scans)
+    if any(scan.stopped for scan in scans):
+        return (
+            f"{rejected:,} of the {read:,} rows read are rejected, and at most {load.most_rejects:,} of all may be: "
+            f"the rest was not read; {_WHERE}"
+        )
     for file in files:
         read = sum(scan.read for scan in scans if scan.file == file.number)
         if file.rows is not None and read != file.rows:
             return f"{file.url} has {read:,} rows, the request says {file.rows:,}"
-    return share_refusal(load, sum(scan.read for scan in scans), sum(scan.rejected for scan in scans))
+    return share_refusal(load, read, rejected)
 
 
 def share_refusal(load: Load, read: int, rejected: int) -> str | None:
@@ -86,19 +95,16 @@ def share_refusal(load: Load, read: int, rejected: int) -> str | None:
     most = load.settings.max_reject_share
     if rejected <= most * read:
         return None
-    return (
-        f"{rejected:,} of {read:,} rows are rejected ({rejected / read:.2%}), at most {most:.2%} may be; the reject "
-        "table says why: `python -m jobs.subledger report rejects`"
-    )
+    return f"{rejected:,} of {read:,} rows are rejected ({rejected / read:.2%}), at most {most:.2%} may be; {_WHERE}"
 
 
-def _tasks(scratch: Scratch, runs: Sequence[Run], twice: Longs, has_books: bool) -> list[Task]:
+def _tasks(scratch: Scratch, runs: Sequence[Run], twice: Marks, has_books: bool) -> list[Task]:
     rows = sum(run.rows for run in runs)
     fine = max(1, -(-rows // BLOCK_ROWS))
     between = order.splitters(np.concatenate([_of_hashes(scratch, run, _samples) for run in runs]), fine)
     places = np.stack([_of_hashes(scratch, run, lambda hashes: order.positions(hashes, between)) for run in runs])
     name = scratch.write_array("plan/places.npy", places)
-    duplicates = scratch.write_array("plan/duplicates.npy", twice) if len(twice) else None
+    duplicates = twice.write(scratch, "plan/duplicates") if twice.count else None
     paths = tuple(run.path for run in runs)
     found: list[Task] = []
     for first, stop in _bounds(np.diff(places, axis=1).sum(axis=0)):

@@ -17,10 +17,11 @@ from transforms.subledger.opening import Opening
 from transforms.subledger.rules import parse_rules
 from transforms.subledger.rules.model import PostingRules
 from transforms.subledger_db import lookups, schema
+from transforms.subledger_load.duplicates import Marked
 from transforms.subledger_load.loader import Loader
-from transforms.subledger_load.model import BLOCK_ROWS, Load, Longs, PostReport, Task, row_code
+from transforms.subledger_load.model import BLOCK_ROWS, Load, PostReport, Task
 from transforms.subledger_load.progress import Progress
-from transforms.subledger_load.scratch import Scratch
+from transforms.subledger_load.scratch import Scratch, Spill
 
 _GIVE_UP_S = 60.0
 
@@ -49,15 +50,19 @@ class _Post:
         self._mapped = [self._scratch.map_table(path) for path in task.runs]
         self._runs = [run.table for run in self._mapped]
         self._places = self._scratch.read_array(task.places)
-        self._twice: Longs | None = self._scratch.read_array(task.duplicates) if task.duplicates else None
+        self._twice = Marked(self._scratch, task.duplicates) if task.duplicates else None
         settings = load.settings
         rules = _rules_of(settings.rules_text)
         first = fields.first_je_no(load.request.request_id, task.number)
         self._book = Book(settings, rules, first, self._wanted())
-        self._rejects: list[pa.RecordBatch] = []
+        self._rejects = Spill(self._scratch, f"rejects/post-{task.number}", fields.REJECT)
         self._posted = self._duplicates = self._lines = 0
 
     def run(self) -> PostReport:
+        with self._rejects:
+            return self._run()
+
+    def _run(self) -> PostReport:
         for rows in self._blocks():
             kept = self._without_duplicates(rows)
             if not kept.num_rows:
@@ -73,10 +78,9 @@ class _Post:
         self._loader.add("position", closing.positions)
         loaded = self._loader.finish()
         number = self._task.number
-        rejected = sum(batch.num_rows for batch in self._rejects)
         return PostReport(
-            number, self._posted, rejected - self._duplicates, self._duplicates, self._lines, loaded,
-            self._scratch.write_batches(f"rejects/post-{number}", fields.REJECT, self._rejects) if rejected else None,
+            number, self._posted, self._rejects.rows - self._duplicates, self._duplicates, self._lines, loaded,
+            self._rejects.close(),
             self._scratch.write_batches(f"balances/{number}", fields.BALANCE, [closing.balances]),
         )  # fmt: skip
 
@@ -109,13 +113,11 @@ class _Post:
     def _without_duplicates(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         if self._twice is None:
             return rows
-        codes = row_code(rows.column("file").to_numpy().astype(np.int64), rows.column("line").to_numpy())
-        places = np.minimum(np.searchsorted(self._twice, codes), len(self._twice) - 1)
-        twice = self._twice[places] == codes
+        twice = self._twice.among(rows.column("file").to_numpy().astype(np.int64), rows.column("line").to_numpy())
         if not twice.any():
             return rows
         dropped = rows.filter(pa.array(twice))
-        self._rejects.append(_duplicate_rows(dropped))
+        self._rejects.add(_duplicate_rows(dropped))
         self._duplicates += dropped.num_rows
         return rows.filter(pa.array(~twice))
 
@@ -145,8 +147,7 @@ class _Post:
                 self._loader.add(parent, part, period)
         self._loader.add("lot", posted.lots)
         self._loader.add("position", posted.positions)
-        if posted.rejects.num_rows:
-            self._rejects.append(posted.rejects)
+        self._rejects.add(posted.rejects)
 
 
 def _by_period(rows: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:

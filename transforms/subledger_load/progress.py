@@ -19,7 +19,7 @@ class Progress:
 
     def __init__(self, load: Load, worker: str, stage: str) -> None:
         self._load, self._worker, self._stage = load, worker, stage
-        self._counts = dict.fromkeys(("rows_read", "rows_posted", "rows_rejected", "rows_duplicate"), 0)
+        self._counts = dict.fromkeys(("rows_read", "bytes_read", "rows_posted", "rows_rejected", "rows_duplicate"), 0)
         self._told = time.monotonic()
         self._connection: Connection | None = None
 
@@ -34,8 +34,12 @@ class Progress:
         if self._connection is not None:
             self._connection.close()
 
-    def add(self, *, read: int = 0, posted: int = 0, rejected: int = 0, duplicate: int = 0) -> None:
-        """More rows."""
+    def add(
+        self, *, read: int = 0, posted: int = 0, rejected: int = 0, duplicate: int = 0, packed: int | None = None
+    ) -> None:
+        """More rows; `packed`: bytes of the file that were read so far."""
+        if packed is not None:
+            self._counts["bytes_read"] = packed
         for name, more in (("read", read), ("posted", posted), ("rejected", rejected), ("duplicate", duplicate)):
             self._counts[f"rows_{name}"] += more
         if time.monotonic() - self._told >= _EVERY_S:
@@ -49,8 +53,7 @@ class Progress:
                 self._connection = schema.connect(load.postgres, "subledger progress", load.schema, staging=True)
             requests.report_progress(
                 self._connection, load.request.request_id, load.attempt, self._worker, stage=self._stage,
-                rows_read=self._counts["rows_read"], rows_posted=self._counts["rows_posted"],
-                rows_rejected=self._counts["rows_rejected"], rows_duplicate=self._counts["rows_duplicate"],
+                **self._counts,
             )  # fmt: skip
         except (psycopg.Error, PostgresUnreachable):
             self._connection = None

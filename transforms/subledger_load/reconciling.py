@@ -11,12 +11,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv
 
+from florin_io.frames import InputError
 from florin_io.objects import ObjectStore
 from florin_io.postgres import Connection
 from transforms.subledger import fields
 from transforms.subledger_db import lookups, publish
 from transforms.subledger_db.model import Check
-from transforms.subledger_load.model import InputError, Load, PlanReport, PostReport
+from transforms.subledger_load.model import Load, PlanReport, PostReport
 
 _KEYS = ("period", "account", "currency")
 _SUMS = ("debit", "credit", "accounted_debit", "accounted_credit")

@@ -14,11 +14,12 @@ from transforms.subledger import order
 from transforms.subledger.fields import ENTRY, REJECT
 from transforms.subledger.parse import parse_block
 from transforms.subledger_load.files import header_of
-from transforms.subledger_load.model import RUN_ROWS, InputError, Load, Piece, Run, ScanReport, row_code
+from transforms.subledger_load.model import RUN_ROWS, Load, Piece, Run, ScanReport, row_code
 from transforms.subledger_load.progress import Progress
-from transforms.subledger_load.scratch import Scratch
+from transforms.subledger_load.scratch import Scratch, Spill
 
 Words = npt.NDArray[np.uint64]
+_REJECTED = "rejected"
 
 
 def scan_piece(load: Load, piece: Piece) -> ScanReport:
@@ -42,33 +43,41 @@ class _Scan:
         self._rows = 0
         self._read = 0
         self._runs: list[Run] = []
-        self._rejects: list[pa.RecordBatch] = []
+        self._rejects = Spill(scratch, f"rejects/scan-{piece.number}", REJECT)
         self._periods: set[int] = set()
         self._zone: tuple[int, int] | None = None
 
     def run(self) -> ScanReport:
+        before = self._scratch.count(_REJECTED)
         header = header_of(self._piece)
-        try:
+        with self._rejects:
             for block in frames.ahead(_blocks(self._scratch, self._piece)):
+                if stopped := self._too_many(before):
+                    break
                 line, data = _without_header(block)
-                if not data.size:
-                    continue
-                entries, rejects = parse_block(data, header, self._piece.file, line, self._load.settings)
-                self._take(entries, rejects)
-        except frames.InputError as error:
-            raise InputError(str(error)) from error
-        self._end_run()
-        rejected = sum(batch.num_rows for batch in self._rejects)
-        name = f"rejects/scan-{self._piece.number}"
+                if data.size:
+                    entries, rejects = parse_block(data, header, self._piece.file, line, self._load.settings)
+                    self._take(entries, rejects)
+                    self._progress.add(packed=block.packed)
+            else:
+                stopped = False
+            self._end_run()
+            rejects_file = self._rejects.close()
+        rejected = self._rejects.rows
+        if rejected:
+            self._scratch.add_to_count(_REJECTED, self._piece.number, rejected)
         return ScanReport(
-            self._piece.number, self._piece.file, self._read, rejected,
-            self._scratch.write_batches(name, REJECT, self._rejects) if rejected else None,
-            tuple(self._runs), tuple(sorted(self._periods)), self._zone,
+            self._piece.number, self._piece.file, self._read, rejected, rejects_file, tuple(self._runs),
+            tuple(sorted(self._periods)), self._zone, stopped,
         )  # fmt: skip
 
+    def _too_many(self, before: int) -> bool:
+        """Whether the request fails for what was rejected here and in the pieces `before`, whatever else is read."""
+        most = self._load.most_rejects
+        return most is not None and before + self._rejects.rows > most
+
     def _take(self, entries: pa.RecordBatch, rejects: pa.RecordBatch) -> None:
-        if rejects.num_rows:
-            self._rejects.append(rejects)
+        self._rejects.add(rejects)
         if entries.num_rows:
             if self._rows + entries.num_rows > RUN_ROWS:
                 self._end_run()

@@ -7,8 +7,8 @@ import os
 import pickle
 import shutil
 import uuid
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -40,6 +40,42 @@ def forget_array(values: np.ndarray[Any, Any]) -> None:
     pages = getattr(values, "_mmap", None)
     if pages is not None:
         forget(pages)
+
+
+class Spill:
+    """Batches of one schema that go to a scratch file as they come; the file is there when the last one is written.
+
+    with Spill(scratch, "rejects/7", REJECT) as spill:
+        spill.add(batch)
+        name = spill.close()
+    """
+
+    def __init__(self, scratch: Scratch, name: str, schema: pa.Schema) -> None:
+        self.rows = 0
+        self._scratch, self._name, self._schema = scratch, name, schema
+        self._open = ExitStack()
+        self._writer: Any = None
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """More rows."""
+        if not batch.num_rows:
+            return
+        if self._writer is None:
+            file = self._open.enter_context(self._scratch.writing(self._name))
+            self._writer = self._open.enter_context(pa.ipc.new_file(file, self._schema))
+        self._writer.write_batch(batch)
+        self.rows += batch.num_rows
+
+    def close(self) -> str | None:
+        """The file's name, None if there were no rows."""
+        self._open.close()
+        return self._name if self.rows else None
+
+    def __enter__(self) -> Spill:
+        return self
+
+    def __exit__(self, *told: Any) -> None:
+        self._open.__exit__(*told)
 
 
 class ScratchLost(RuntimeError):
@@ -114,16 +150,34 @@ class Scratch:
         except FileNotFoundError:
             return None
 
-    def _write(self, name: str, write: Callable[[BinaryIO], None]) -> str:
+    def add_to_count(self, name: str, who: int, count: int) -> None:
+        """Count something of a piece, once however often it is told."""
+        self._write(f"{name}/{who}-{count}", lambda file: None)
+
+    def count(self, name: str) -> int:
+        """The sum of what all pieces counted so far."""
+        try:
+            with os.scandir(Path(self.folder) / name) as found:
+                return sum(int(one.name.rpartition("-")[2]) for one in found if not one.name.startswith("."))
+        except FileNotFoundError:
+            return 0
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[BinaryIO]:
+        """A file that is there under its name when all of it is written."""
         path = self.path(name)
         part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
         try:
             with part.open("wb") as file:
-                write(file)
+                yield file
             part.replace(path)
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(part)
+
+    def _write(self, name: str, write: Callable[[BinaryIO], None]) -> str:
+        with self.writing(name) as file:
+            write(file)
         return name
 
 

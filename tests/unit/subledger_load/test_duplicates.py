@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -10,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transforms.subledger_load import duplicates
-from transforms.subledger_load.duplicates import Words, duplicates_of
+from transforms.subledger_load.duplicates import Marked, Marks, Words, duplicates_of
+from transforms.subledger_load.model import Longs, row_code
+from transforms.subledger_load.scratch import Scratch
 
 pytestmark = pytest.mark.unit
 # Few ids, with equal upper halves, so that all meet.
@@ -54,6 +58,26 @@ def test_of_each_event_the_first_row_counts_unless_it_is_published(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(duplicates, "_IDS_AT_ONCE", at_once)
-        assert duplicates_of(runs, look_up).tolist() == expected
+        assert found(duplicates_of(runs, look_up)) == expected
         if not published:
-            assert duplicates_of(runs, None).tolist() == expected
+            assert found(duplicates_of(runs, None)) == expected
+
+
+def found(parts: Iterator[Longs]) -> list[int]:
+    """All codes, in order; none comes twice."""
+    return sorted(itertools.chain.from_iterable(part.tolist() for part in parts))
+
+
+@settings(deadline=None)
+@given(parts=st.lists(st.sets(st.tuples(st.integers(0, 4), st.integers(1, 70)), max_size=20), max_size=4))
+def test_marked_rows_are_found_again(parts: list[set[tuple[int, int]]]) -> None:
+    marks, marked = Marks(), set[tuple[int, int]]()
+    for part in parts:
+        new = np.array(sorted(part - marked), np.int64).reshape(-1, 2)
+        marks.add(row_code(new[:, 0], new[:, 1]))
+        marked |= part
+    assert marks.count == len(marked)
+    every = np.array(list(itertools.product(range(7), range(1, 80))), np.int64)
+    with tempfile.TemporaryDirectory() as folder:
+        among = Marked(Scratch(folder), marks.write(Scratch(folder), "plan/marks")).among(every[:, 0], every[:, 1])
+    assert {(file, line) for file, line in every[among].tolist()} == marked

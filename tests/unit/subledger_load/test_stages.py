@@ -13,12 +13,12 @@ import pyarrow as pa
 import pytest
 
 from florin_io import frames
-from florin_io.frames import FrameWriter
+from florin_io.frames import FrameWriter, InputError
 from transforms.subledger import fields, order, rulesets
 from transforms.subledger.settings import Settings
 from transforms.subledger_db.model import Entity, Request
 from transforms.subledger_load import files, loader, plan, scan
-from transforms.subledger_load.model import InputError, InputFile, Load
+from transforms.subledger_load.model import InputFile, Load, ScanReport
 from transforms.subledger_load.scratch import Scratch
 from transforms.subledger_simulate import HEADER, Mix, Simulator, World
 
@@ -145,7 +145,7 @@ def test_a_file_that_is_not_what_the_request_says_is_refused(
     [
         (b"", "is empty"),
         (b"source_id,version\n1,2\n", "the header has wrong columns; missing: 'event_class'"),
-        (gzip.compress(HEADER)[:20], "is truncated"),
+        (gzip.compress(HEADER, mtime=0)[:20], "is truncated"),
         (b"x" * 2_000_000, "first line does not end"),
     ],
 )
@@ -179,6 +179,32 @@ def test_a_header_alone_has_no_rows(tmp_path: Path, load: Load) -> None:
     _, (piece,) = files.take_file(load, InputFile(0, str(tmp_path / "f.csv"), None, None, 0))
     report = scan.scan_piece(load, piece)
     assert (report.read, report.runs, report.zone) == (0, (), None)
+
+
+def test_reading_stops_when_there_are_too_many_rejects(
+    tmp_path: Path, load: Load, ledger: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows of another entity: of several pieces the first says enough, and the others are not read."""
+    monkeypatch.setattr(files, "RUN_ROWS", 1_000)
+    file = framed(tmp_path / "a.csv.zst", ledger.replace(b",E,", b",F,"))
+    counted = replace(load, request=replace(load.request, files=[{"name": file.url, "rows": ROWS}]))
+    report, pieces = files.take_file(counted, file)
+    scans = [scan.scan_piece(counted, piece) for piece in pieces]
+    assert [one.read for one in scans[1:]] == [0] * (len(pieces) - 1)
+    assert all(one.stopped for one in scans[1:])
+    told = plan._refusal(counted, [report], scans)
+    assert told is not None
+    assert f"of the {scans[0].read:,} rows read are rejected, and at most 30 of all may be" in told
+
+
+def test_without_counted_rows_all_is_read(tmp_path: Path, load: Load, ledger: bytes) -> None:
+    file = framed(tmp_path / "a.csv.zst", ledger.replace(b",E,", b",F,"))
+    listed = replace(load, request=replace(load.request, files=[{"name": file.url}]))
+    report, pieces = files.take_file(listed, file)
+    scans: list[ScanReport] = [scan.scan_piece(listed, piece) for piece in pieces]
+    assert sum(one.rejected for one in scans) == ROWS
+    assert Scratch(load.scratch).read_table(str(scans[0].rejects)).num_rows == ROWS
+    assert "3,000 of 3,000 rows are rejected" in str(plan._refusal(listed, [report], scans))
 
 
 def test_too_many_rejects_are_told_with_their_share(load: Load) -> None:
