@@ -36,6 +36,7 @@ def run(database: LedgerDatabase, request_id: int, options: LoadOptions, stale_a
             _LOG.warning("%s", error)
             return BUSY
         if request is None:
+            _clear_up(connection, request_id, options)
             return PUBLISHED
         if options.runner == "FlinkRunner" or request.flink_job_id:
             end_flink_jobs(options.flink, request)
@@ -49,9 +50,19 @@ def run(database: LedgerDatabase, request_id: int, options: LoadOptions, stale_a
         return TAKEN_OVER
     except BaseException as error:
         if beat.lost:
+            if options.runner == "FlinkRunner":
+                end_flink_jobs(options.flink, request)  # one that was being submitted when the others were ended
             return TAKEN_OVER
         _LOG.exception("attempt %d of request %d failed", request.attempt, request_id)
         return _give_back(database, request, options, error)
+
+
+def _clear_up(connection: Connection, request_id: int, options: LoadOptions) -> None:
+    """Remove what the last attempt at a request that is over left, if its process was killed."""
+    over = requests.load(connection, request_id)
+    load.delete_scratch(options, request_id, over.attempt)
+    if over.state in ("CANCELLED", "FAILED"):
+        staging.discard(connection, request_id)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

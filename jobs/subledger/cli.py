@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import click
 
 from florin_io.postgres import without_password
-from jobs.subledger import books_cli, endings, requests_cli
+from jobs.subledger import books_cli, endings, queue, requests_cli
 from jobs.subledger.reports_cli import report
 from jobs.subledger.shell import REFUSED, Guarded, database_of, database_options, end, load_options
 from transforms.subledger_db.schema import LedgerDatabase
@@ -28,10 +29,13 @@ _STALE_S = 30.0
               help="Run this request now, in this process, instead of a command.")  # fmt: skip
 @click.option("--stale-after", type=click.FloatRange(min=0), default=_STALE_S, show_default=True,
               help="With --request: take it over if its runner showed no sign of life for so long.")  # fmt: skip
+@click.option("--indexes-later", is_flag=True,
+              help="With --request: leave indexes and statistics to a worker (`run`).")  # fmt: skip
 @click.pass_context
 def subledger(
-    ctx: click.Context, postgres: str | None, schema: str, load: dict[str, Any], request: int | None, stale_after: float
-) -> None:
+    ctx: click.Context, postgres: str | None, schema: str, load: dict[str, Any], request: int | None,
+    stale_after: float, indexes_later: bool,
+) -> None:  # fmt: skip
     """The subledger: ledger files to accounting entries in PostgreSQL, for many tenants.
 
     \b
@@ -55,6 +59,8 @@ def subledger(
         with database.connect(application="florin subledger cli") as connection:
             row = connection.execute("SELECT error FROM request WHERE request_id = %s", (request,)).fetchone()
         end(REFUSED, f"request {request}: {row[0] if row else 'failed'}", "failed: ")
+    if code == endings.PUBLISHED and not indexes_later:
+        asyncio.run(queue.index_now(database, stale_after))
     sys.exit(code)
 
 

@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import procrastinate
 import psycopg
 from procrastinate import App, PsycopgConnector
 from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job
-from procrastinate.retry import BaseRetryStrategy, RetryDecision
+from procrastinate.retry import BaseRetryStrategy, RetryDecision, RetryStrategy
 from procrastinate.worker import Worker
 from psycopg_pool import PoolTimeout
 
@@ -28,7 +27,7 @@ from florin_io.postgres import TRANSIENT, PostgresUnreachable, with_secret
 from jobs.subledger import endings, scheduling
 from transforms.subledger_db import requests, staging
 from transforms.subledger_db.model import LedgerError
-from transforms.subledger_db.requests import INDEX_QUEUE, INDEX_TASK, QUEUE, RUN_TASK
+from transforms.subledger_db.queueing import INDEX_QUEUE, INDEX_TASK, QUEUE, RUN_TASK
 from transforms.subledger_db.scheduling import FIRE_TASK, SCHEDULE_QUEUE, TICK_TASK
 from transforms.subledger_db.schema import LOADER, LedgerDatabase
 
@@ -46,12 +45,16 @@ class WorkerOptions:
     database: LedgerDatabase
     logs: Path
     command: Sequence[str]
-    """What runs one request: --request NUMBER and --stale-after SECONDS come after it."""
+    """What runs one request: --request NUMBER and the like come after it."""
     at_once: int = 2
     stalled_s: float = 30.0
     until_idle: bool = False
     first_pause_s: float = _FIRST_PAUSE_S
     say: Callable[[str], None] = print
+
+
+# Indexes and one-time schedules: PostgreSQL may have been restarted in the middle.
+_WHILE_AWAY = RetryStrategy(max_attempts=10, linear_wait=5)
 
 
 class TryAgain(Exception):
@@ -76,28 +79,28 @@ def pause_before(tries: int, first_s: float = _FIRST_PAUSE_S) -> float:
     return float(min(first_s * 2 ** (tries - 1), _LONGEST_PAUSE_S))
 
 
-def make_app(options: WorkerOptions) -> App:
-    """The queue's tasks over a pool of connections that act as the loader."""
-    database = options.database
-    connector = PsycopgConnector(
+def _connector(database: LedgerDatabase) -> PsycopgConnector:
+    """A pool of connections that act as the loader."""
+    return PsycopgConnector(
         conninfo=with_secret(database.conninfo),
         kwargs={"options": f'-c role={LOADER} -c search_path="{database.queue_schema}",pg_catalog'},
         min_size=1,
         max_size=4,
         timeout=10,
     )
-    app = App(connector=connector)
+
+
+def make_app(options: WorkerOptions) -> App:
+    """The queue's tasks."""
+    database = options.database
+    app = App(connector=_connector(database))
+    app.task(name=INDEX_TASK, queue=INDEX_QUEUE, retry=_WHILE_AWAY)(_index_with(database))
 
     @app.task(name=RUN_TASK, queue=QUEUE, retry=_AfterPause())
     async def run_request(request_id: int) -> str:
         return await _run_request(options, request_id)
 
-    @app.task(name=INDEX_TASK, queue=INDEX_QUEUE)
-    def index_request(request_id: int) -> int:
-        with database.connect(application=f"florin subledger index {request_id}") as connection:
-            return staging.index_later(connection, request_id)
-
-    @app.task(name=FIRE_TASK, queue=SCHEDULE_QUEUE)
+    @app.task(name=FIRE_TASK, queue=SCHEDULE_QUEUE, retry=_WHILE_AWAY)
     def fire(schedule_id: int, at: float) -> str:
         return scheduling.fire(database, schedule_id, at)
 
@@ -108,6 +111,25 @@ def make_app(options: WorkerOptions) -> App:
         return scheduling.tick(database, timestamp)
 
     return app
+
+
+def _index_with(database: LedgerDatabase) -> Callable[[int], int]:
+    def index_request(request_id: int) -> int:
+        with database.connect(application=f"florin subledger index {request_id}") as connection:
+            return staging.index_later(connection, request_id)
+
+    return index_request
+
+
+async def index_now(database: LedgerDatabase, stalled_s: float) -> None:
+    """Make the indexes that wait to be made, of whatever requests: for those who run no worker."""
+    app = App(connector=_connector(database))
+    app.task(name=INDEX_TASK, queue=INDEX_QUEUE, retry=_WHILE_AWAY)(_index_with(database))
+    async with app.open_async():
+        await _revive(app, stalled_s, INDEX_QUEUE)
+        await app.run_worker_async(
+            queues=[INDEX_QUEUE], name="indexes", wait=False, delete_jobs="successful", install_signal_handlers=False
+        )
 
 
 async def _run_request(options: WorkerOptions, request_id: int) -> str:
@@ -122,6 +144,7 @@ async def _run_request(options: WorkerOptions, request_id: int) -> str:
 async def _run_child(options: WorkerOptions, request_id: int) -> int:
     """Exit code of the attempt's process, which ends with this one."""
     command = [*options.command, "--request", str(request_id), "--stale-after", str(options.stalled_s)]
+    command.append("--indexes-later")
     options.logs.mkdir(parents=True, exist_ok=True)
     with (options.logs / f"request-{request_id}.log").open("ab") as log:
         child = await asyncio.create_subprocess_exec(
@@ -168,8 +191,6 @@ def _settle(options: WorkerOptions, request_id: int, code: int) -> str:
             raise TryAgain(pause, told)
         if now.state == "CANCELLED":
             staging.discard(connection, request_id)
-        if now.state == "PUBLISHED":
-            requests.index_afterwards(connection, request_id)
         return now.state if now.state != "FAILED" else f"FAILED: {(now.error or '').partition(chr(10))[0]}"
 
 
@@ -253,7 +274,15 @@ async def _until_stopped(worker: Worker) -> None:
     await worker.run()
 
 
-async def _watch(app: procrastinate.App, options: WorkerOptions, stop: _Stop) -> None:
+async def _revive(app: App, stalled_s: float, queue: str | None = None) -> list[Job]:
+    """Let jobs of workers that are gone come again."""
+    found = list(await app.job_manager.get_stalled_jobs(queue=queue, seconds_since_heartbeat=stalled_s))
+    for job in found:
+        await app.job_manager.retry_job(job)
+    return found
+
+
+async def _watch(app: App, options: WorkerOptions, stop: _Stop) -> None:
     """Jobs of workers that are gone come again; with `until_idle` the end of the last one is the end."""
     idle = 0
     looked = 0.0
@@ -261,9 +290,8 @@ async def _watch(app: procrastinate.App, options: WorkerOptions, stop: _Stop) ->
         await asyncio.sleep(min(_POLL_S, options.stalled_s / 3))
         if time.monotonic() - looked > options.stalled_s / 3:
             looked = time.monotonic()
-            for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=options.stalled_s):
+            for job in await _revive(app, options.stalled_s):
                 options.say(f"{job.task_name} {job.task_kwargs}: its worker is gone; it comes again")
-                await app.job_manager.retry_job(job)
         if options.until_idle:
             idle = idle + 1 if await asyncio.to_thread(_is_idle, options.database) else 0
             if idle == 2 and not stop.asked:
@@ -277,8 +305,8 @@ def _is_idle(database: LedgerDatabase) -> bool:
         with database.connect(application="florin subledger worker") as connection:
             row = connection.execute(
                 "SELECT EXISTS (SELECT 1 FROM request WHERE state IN ('QUEUED', 'RUNNING')) OR EXISTS (SELECT 1 FROM "
-                "schedule WHERE run_at IS NOT NULL AND active) OR EXISTS (SELECT 1 FROM procrastinate_jobs "
-                "WHERE queue_name = ANY(%s) AND status IN ('todo', 'doing'))",
+                "schedule WHERE run_at IS NOT NULL AND active AND last_error IS NULL) OR EXISTS (SELECT 1 FROM "
+                "procrastinate_jobs WHERE queue_name = ANY(%s) AND status IN ('todo', 'doing'))",
                 ([QUEUE, INDEX_QUEUE],),
             ).fetchone()
     except (PostgresUnreachable, LedgerError, psycopg.Error):

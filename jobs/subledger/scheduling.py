@@ -19,7 +19,7 @@ _GIVE_UP_S = 3 * 24 * 3600.0
 
 
 def tick(database: LedgerDatabase, timestamp: float) -> int:
-    """Submit what cron schedules had to submit up to a time; how many requests were made."""
+    """Submit what schedules had to submit up to a time; how many requests were made."""
     with database.connect(application="florin subledger schedules") as connection:
         made = 0
         stuck = set[int]()
@@ -34,13 +34,12 @@ def tick(database: LedgerDatabase, timestamp: float) -> int:
 
 
 def fire(database: LedgerDatabase, schedule_id: int, at: float) -> str:
-    """Submit what was scheduled for one time. Raises what keeps it from being submitted."""
+    """Submit what was scheduled for one time; what keeps it from being submitted now is tried again by `tick`."""
     with database.connect(application="florin subledger schedules") as connection:
         schedule = scheduling.get(connection, schedule_id)
         if schedule is None or schedule.run_at is None or abs(schedule.run_at.timestamp() - at) > 1:
             return "stopped or changed meanwhile"
-        _submit(connection, schedule, schedule.run_at, at + _GIVE_UP_S)
-        return "submitted"
+        return "submitted" if _submit(connection, schedule, schedule.run_at, at) else "not yet"
 
 
 def _submit(connection: Connection, schedule: Schedule, at: datetime, now: float) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from psycopg import sql
 
 from florin_io.postgres import Connection
-from transforms.subledger_db import staging
+from transforms.subledger_db import queueing, staging
 from transforms.subledger_db.model import Check, LedgerError, PeriodClosed, Request, StagingLost
 
 
@@ -50,7 +50,7 @@ class Publication:
 
 
 def publish(connection: Connection, request: Request, attempt: int, what: Publication) -> None:
-    """Attach the sealed leaves and mark the request PUBLISHED, all in one transaction. Repeatable.
+    """Attach the sealed leaves, mark the request PUBLISHED and queue its indexes, in one transaction. Repeatable.
 
     Raises Fenced for a zombie; StagingLost, PeriodClosed: try again as another attempt; LedgerError if a check is not
     ok or rows in are not posted + rejected + duplicate.
@@ -77,6 +77,7 @@ def publish(connection: Connection, request: Request, attempt: int, what: Public
         _mark(connection, request, what.totals)
         if request.kind == "REVERSE":
             _mark_reversed(connection, request)
+        queueing.index_afterwards(connection, request.request_id)
 
 
 def _is_published(connection: Connection, request: Request, attempt: int) -> bool:

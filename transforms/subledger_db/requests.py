@@ -6,21 +6,11 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
-from procrastinate import App, SyncPsycopgConnector
-
 from florin_io.postgres import Connection
-from transforms.subledger_db import publish, staging
+from transforms.subledger_db import publish, queueing, staging
 from transforms.subledger_db.model import Busy, Check, Entity, Fenced, LedgerError, Request
-
-RUN_TASK = "subledger.run"
-INDEX_TASK = "subledger.index"
-QUEUE, INDEX_QUEUE = "subledger", "subledger-index"
-
-# Deferring needs no connection of its own: it is part of our transaction.
-_QUEUE = App(connector=SyncPsycopgConnector())
 
 _REQUEST = """
     SELECT r.request_id, r.entity_seq, r.kind, r.state, r.attempt, r.max_attempts, r.idempotency_key, r.source, r.files,
@@ -115,27 +105,8 @@ def submit(connection: Connection, what: Submission) -> tuple[int, bool]:
         ).fetchone()  # fmt: skip
         if row is None:
             return _same(connection, of, key, digest), False
-        enqueue(connection, of, row[0])
+        queueing.enqueue(connection, of, row[0])
     return int(row[0]), True
-
-
-def enqueue(connection: Connection, of: Entity, request_id: int) -> None:
-    """Put a request into the queue, in this transaction; the entity's lock lets one run at a time, in order."""
-    job = _QUEUE.configure_task(RUN_TASK, lock=of.lock, queue=QUEUE, connection=connection).defer(request_id=request_id)
-    connection.execute("UPDATE request SET job_id = %s WHERE request_id = %s", (job, request_id))
-
-
-def index_afterwards(connection: Connection, request_id: int) -> None:
-    """Queue the making of the indexes that a published request does not wait for."""
-    defer(connection, INDEX_TASK, INDEX_QUEUE, request_id=request_id)
-
-
-def defer(
-    connection: Connection, task: str, queue: str, *, schedule_at: datetime | None = None, **arguments: Any
-) -> int:
-    """Put a job into the queue, in this transaction; its number."""
-    configured = _QUEUE.configure_task(task, queue=queue, connection=connection, schedule_at=schedule_at)
-    return int(configured.defer(**arguments))
 
 
 def _sum(files: Iterable[Mapping[str, Any]], name: str) -> int | None:
@@ -221,6 +192,12 @@ def heartbeat(connection: Connection, request_id: int, attempt: int) -> bool:
     )
 
 
+def is_current(connection: Connection, request_id: int, attempt: int) -> bool:
+    """Whether the request runs, in this attempt."""
+    found = connection.execute("SELECT state, attempt FROM request WHERE request_id = %s", (request_id,)).fetchone()
+    return found == ("RUNNING", attempt)
+
+
 def set_flink_job(connection: Connection, request_id: int, attempt: int, job_id: str) -> None:
     """Note which Flink job works for the attempt, so that whoever comes next can end it. Raises Fenced."""
     done = connection.execute(
@@ -235,13 +212,17 @@ def report_progress(
     connection: Connection, request_id: int, attempt: int, worker: str, *, stage: str | None = None, rows_read: int = 0,
     bytes_read: int = 0, rows_posted: int = 0, rows_rejected: int = 0, rows_duplicate: int = 0,
 ) -> None:  # fmt: skip
-    """What one worker of an attempt has done so far, in all; call it at most once a second."""
+    """What one worker of an attempt has done so far, in all; call it at most once a second.
+
+    Nothing is noted of an attempt that is over: whoever ended it has cleared up.
+    """
     connection.execute(
         """
         INSERT INTO progress (request_id, tenant_id, attempt, worker, stage, rows_read, bytes_read, rows_posted,
             rows_rejected, rows_duplicate)
         SELECT request_id, tenant_id, %(attempt)s, %(worker)s, %(stage)s, %(read)s, %(bytes)s, %(posted)s,
-            %(rejected)s, %(duplicate)s FROM request WHERE request_id = %(id)s
+            %(rejected)s, %(duplicate)s FROM request
+            WHERE request_id = %(id)s AND attempt = %(attempt)s AND state = 'RUNNING' FOR SHARE
         ON CONFLICT (request_id, attempt, worker) DO UPDATE SET stage = coalesce(excluded.stage, progress.stage),
             rows_read = excluded.rows_read, bytes_read = excluded.bytes_read, rows_posted = excluded.rows_posted,
             rows_rejected = excluded.rows_rejected, rows_duplicate = excluded.rows_duplicate, at = clock_timestamp()""",
@@ -314,17 +295,10 @@ def cancel(connection: Connection, request_id: int) -> Request:
             "UPDATE request SET state = 'CANCELLED', finished_at = now(), stage = NULL WHERE request_id = %s",
             (request_id,),
         )
-        _unqueue(connection, request_id)
+        queueing.unqueue(connection, request_id)
         connection.execute("UPDATE schedule SET active = false WHERE schedule_id = (SELECT schedule_id FROM request "
                            "WHERE request_id = %s) AND run_at IS NOT NULL", (request_id,))  # fmt: skip
     return request
-
-
-def _unqueue(connection: Connection, request_id: int) -> None:
-    """Take the request's job out of the queue if it waits there; one that runs ends by itself."""
-    row = connection.execute("SELECT job_id FROM request WHERE request_id = %s", (request_id,)).fetchone()
-    if row and row[0] is not None:
-        _QUEUE.job_manager.cancel_job_by_id(row[0], connection=connection)
 
 
 def retry(connection: Connection, request_id: int, attempts: int = 5) -> Request:
@@ -341,5 +315,5 @@ def retry(connection: Connection, request_id: int, attempts: int = 5) -> Request
             "WHERE request_id = %s",
             (attempts, request_id),
         )
-        enqueue(connection, request.entity, request_id)
+        queueing.enqueue(connection, request.entity, request_id)
     return load(connection, request_id)

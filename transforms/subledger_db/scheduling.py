@@ -11,7 +11,7 @@ from typing import Any
 from croniter import croniter
 
 from florin_io.postgres import Connection
-from transforms.subledger_db import requests
+from transforms.subledger_db import queueing, requests
 from transforms.subledger_db.model import LedgerError
 
 FIRE_TASK = "subledger.fire"
@@ -65,7 +65,7 @@ def add(
         ).fetchone()
         assert row is not None
         if run_at is not None:
-            requests.defer(
+            queueing.defer(
                 connection, FIRE_TASK, SCHEDULE_QUEUE, schedule_at=run_at, schedule_id=row[0], at=run_at.timestamp()
             )
     return int(row[0])
@@ -95,10 +95,14 @@ def all_of(connection: Connection, tenant: str | None = None) -> list[Schedule]:
 
 
 def due(connection: Connection, until: float) -> list[tuple[Schedule, datetime]]:
-    """What cron schedules have to submit up to a time: also what was missed while no worker ran."""
+    """What schedules have to submit up to a time: also what was missed while no worker ran, or failed before."""
     found = []
     for schedule in all_of(connection):
-        if schedule.cron is None or not schedule.active:
+        if not schedule.active:
+            continue
+        if schedule.cron is None:
+            if schedule.run_at is not None and schedule.run_at.timestamp() <= until:
+                found.append((schedule, schedule.run_at))
             continue
         since = schedule.last_fired or schedule.created_at
         times = croniter(schedule.cron, since.astimezone(UTC))

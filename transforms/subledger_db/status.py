@@ -58,6 +58,8 @@ class Status:
     periods: list[int]
     flink_job: str | None
     error: str | None
+    recent: tuple[int, int, float] | None = None
+    """Rows read and rows finished over the last so many seconds, if somebody watched."""
 
     @property
     def done(self) -> int:
@@ -65,31 +67,42 @@ class Status:
         return self.rows_posted + self.rows_rejected + self.rows_duplicate
 
     @property
+    def total(self) -> int | None:
+        """Rows of the request; by bytes while they are not known."""
+        if self.rows_total is None and self.bytes_total and self.bytes_read:
+            return max(self.rows_read * self.bytes_total // self.bytes_read, 1)
+        return self.rows_total
+
+    @property
     def share(self) -> float | None:
-        """Part of the work that is done: a row is read once and posted once; by bytes while rows are not known."""
+        """Part of the work that is done: a row is read once and posted once."""
         if self.state in ("PUBLISHED", "REVERSED"):
             return 1.0
-        total = self.rows_total
-        if total is None and self.bytes_total and self.bytes_read:
-            total = max(self.rows_read * self.bytes_total // self.bytes_read, 1)
-        return min((self.rows_read + self.done) / (2 * total), 1.0) if total else None
+        return min((self.rows_read + self.done) / (2 * self.total), 1.0) if self.total else None
 
     @property
     def rate(self) -> float:
         """Rows a second: through to the end once it is over, of the step that runs until then."""
+        if self.recent is not None:
+            read, done, seconds = self.recent
+            return (done or read) / seconds
         rows = self.done if self.state != "RUNNING" or self.done else self.rows_read
         return rows / self.seconds if self.seconds > 0 and self.attempt else 0.0
 
     @property
     def remaining_s(self) -> float | None:
         """Seconds until it is done at the pace so far."""
-        if self.state != "RUNNING" or not self.share or self.share >= 1:
+        if self.state != "RUNNING" or not self.total or not self.share or self.share >= 1:
             return None
+        if self.recent is not None:
+            read, done, seconds = self.recent
+            return seconds * (2 * self.total - self.rows_read - self.done) / (read + done) if read + done else None
         return self.seconds * (1 - self.share) / self.share
 
     def to_json(self) -> dict[str, Any]:
         """For --json."""
         told = asdict(self)
+        del told["recent"]
         for name in ("submitted_at", "finished_at"):
             told[name] = told[name] and told[name].isoformat()
         return {**told, "share": self.share, "rate": round(self.rate, 1), "remaining_s": self.remaining_s}
