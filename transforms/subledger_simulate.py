@@ -14,7 +14,8 @@ from typing import Final
 import numpy as np
 
 from transforms import subledger_simulate_kernel as kernel
-from transforms.subledger_simulate_kernel import Ints
+from transforms import subledger_simulate_model as model
+from transforms.subledger_simulate_model import Ints
 from transforms.subledger_simulate_text import HEADER, LONGEST, put_lines, texts
 
 __all__ = ["ACCOUNTS", "DIGITS", "HEADER", "Balance", "Mix", "Simulator", "Totals", "World"]
@@ -43,6 +44,8 @@ _SETTLE_DAYS: Final = 2
 _REVALUED: Final = 8
 # Late rows are all out before the revaluations at the end of a request.
 _LATE: Final = 0.9
+# With these every kind of row comes once.
+_WARM_ROWS: Final = 20_000
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,7 @@ class Simulator:
         count = world.instruments
         by_preference = np.array([base, *(n for n in range(len(codes)) if n != base)])
         popularity = np.arange(1, count + 1) ** -world.skew
-        self._world = kernel.World(
+        self._world = model.World(
             popularity=np.cumsum(popularity) / popularity.sum(),
             classes=np.cumsum(list(_CLASSES.values())),
             currencies=by_preference[rng.choice(len(codes), count, p=_HELD_IN)],
@@ -156,9 +159,9 @@ class Simulator:
             cash=np.array([_EQUITY + _BOND, _CASH], np.int64),
         )
         self._books = _books(count, len(_GROUPS), len(codes), rng)
-        self._books.state[kernel.S_NEXT_ID] = _FIRST_ID
-        self._books.state[kernel.S_BASE] = base
-        self._books.state[kernel.S_AVERAGE] = world.lots == "AVERAGE"
+        self._books.state[model.S_NEXT_ID] = _FIRST_ID
+        self._books.state[model.S_BASE] = base
+        self._books.state[model.S_AVERAGE] = world.lots == "AVERAGE"
         instruments = [f"US{n:09d}{n % 10}" for n in rng.permutation(count) + 100_000_000]
         first = int(self._closed_days[0])
         days = int(self._days[-1]) + _SETTLE_DAYS + 1 - first
@@ -179,12 +182,12 @@ class Simulator:
             room = quota // _REVALUED if self._ends_period(day) else 0
             yield from self._filled(quota - room, day)
             if room:
-                found = np.zeros((room, kernel.ROW_COLUMNS), np.int64)
+                found = np.zeros((room, model.ROW_COLUMNS), np.int64)
                 many = int(kernel.revalue(self._books, self._world, found, 0, room, self._days[day], day))
                 yield from self._appended(found[:many])
                 yield from self._filled(room - many, day)
             made += quota
-        assert self._books.state[kernel.S_LATE_OUT] == len(self._books.late), "late rows were left over"
+        assert self._books.state[model.S_LATE_OUT] == len(self._books.late), "late rows were left over"
         if self._at:
             yield self._block[: self._at]
 
@@ -197,12 +200,12 @@ class Simulator:
         """What the rows of the last request must come to."""
         state = self._books.state
         rejected: dict[str, int] = {}
-        for column, many in zip(kernel.DEFECTS, self._books.rejected, strict=True):
+        for column, many in zip(model.DEFECTS, self._books.rejected, strict=True):
             if many:
                 rejected[column] = rejected.get(column, 0) + int(many)
         return Totals(
-            int(state[kernel.S_ROWS]), int(state[kernel.S_POSTED]), int(state[kernel.S_DUPLICATES]),
-            int(state[kernel.S_ENTRIES]), int(state[kernel.S_LINES]), rejected,
+            int(state[model.S_ROWS]), int(state[model.S_POSTED]), int(state[model.S_DUPLICATES]),
+            int(state[model.S_ENTRIES]), int(state[model.S_LINES]), rejected,
         )  # fmt: skip
 
     def balances(self, accounts: Mapping[str, Mapping[str, str]] = ACCOUNTS) -> list[Balance]:
@@ -210,7 +213,7 @@ class Simulator:
         codes, base = list(DIGITS), DIGITS[self.world.base]
         sums: dict[tuple[str, str], list[int]] = {}
         for role, group, currency in zip(*np.nonzero(self._books.touched), strict=True):
-            account = accounts[kernel.ROLES[role]][_GROUPS[group]]
+            account = accounts[model.ROLES[role]][_GROUPS[group]]
             found = sums.setdefault((account, codes[currency]), [0, 0])
             found[0] += int(self._books.balances[role, group, currency, 0])
             found[1] += int(self._books.balances[role, group, currency, 1])
@@ -221,19 +224,19 @@ class Simulator:
 
     def _begin(self, count: int, with_buys: bool) -> None:
         books, state = self._books, self._books.state
-        late = np.zeros((int(count * self.mix.late * _LATE), kernel.ROW_COLUMNS), np.int64)
+        late = np.zeros((int(count * self.mix.late * _LATE), model.ROW_COLUMNS), np.int64)
         self._books = books = books._replace(late=late)
         for place in (
-            kernel.S_ROWS,
-            kernel.S_POSTED,
-            kernel.S_ENTRIES,
-            kernel.S_LINES,
-            kernel.S_DUPLICATES,
-            kernel.S_LATE_OUT,
+            model.S_ROWS,
+            model.S_POSTED,
+            model.S_ENTRIES,
+            model.S_LINES,
+            model.S_DUPLICATES,
+            model.S_LATE_OUT,
         ):
             state[place] = 0
         books.rejected[:] = 0
-        self._block, self._at = np.zeros((min(BLOCK, count), kernel.ROW_COLUMNS), np.int64), 0
+        self._block, self._at = np.zeros((min(BLOCK, count), model.ROW_COLUMNS), np.int64), 0
         if len(late):
             kernel.make_late(books, self._world, self._closed_days, with_buys)
 
@@ -266,6 +269,13 @@ class Simulator:
             self._block, self._at = np.zeros_like(self._block), 0
 
 
+def warm_up() -> None:
+    """Compile what rows and lines are made with, or find that it is done."""
+    simulator = Simulator(World(instruments=100))
+    for block in simulator.rows(_WARM_ROWS):
+        simulator.lines(block)
+
+
 def _business_days(first: str, months: int) -> Ints:
     """Monday to Friday of some months, in days since 1970."""
     start = np.datetime64(first, "M")
@@ -283,26 +293,26 @@ def _rates(base: str, days: int, rng: np.random.Generator) -> Ints:
     return rates
 
 
-def _books(instruments: int, groups: int, currencies: int, rng: np.random.Generator) -> kernel.Books:
+def _books(instruments: int, groups: int, currencies: int, rng: np.random.Generator) -> model.Books:
     def empty(*shape: int) -> Ints:
         return np.zeros(shape, np.int64)
 
-    roles = len(kernel.ROLES)
-    return kernel.Books(
+    roles = len(model.ROLES)
+    return model.Books(
         random=rng.integers(0, 2**63, 1, dtype=np.uint64),
-        state=empty(kernel.STATE_COLUMNS),
-        ring=empty(instruments, kernel.LOTS, 3),
+        state=empty(model.STATE_COLUMNS),
+        ring=empty(instruments, model.LOTS, 3),
         span=empty(instruments, 2),
         totals=empty(instruments, 4),
         cut=empty(instruments, 3),
-        last=empty(instruments, kernel.LAST_COLUMNS),
+        last=empty(instruments, model.LAST_COLUMNS),
         # From 5 to 500, in whole hundredths, so that walks end far from zero.
         prices=rng.integers(500, 50_000, instruments) * 100,
         balances=empty(roles, groups, currencies, 2),
         touched=np.zeros((roles, groups, currencies), np.bool_),
-        rejected=empty(len(kernel.DEFECTS)),
-        late=empty(0, kernel.ROW_COLUMNS),
-        scratch=empty(kernel.ROW_COLUMNS),
+        rejected=empty(len(model.DEFECTS)),
+        late=empty(0, model.ROW_COLUMNS),
+        scratch=empty(model.ROW_COLUMNS),
     )
 
 

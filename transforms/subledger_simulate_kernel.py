@@ -1,106 +1,89 @@
-"""The loop of the ledger simulation: orders and their fills row by row, with lots and balances kept alongside.
+"""The loop of the ledger simulation: orders and their fills row by row, with the books kept alongside.
 
-It keeps books of its own in whole minor units, so that what a request must come to is known without asking the
-subledger. Everything random comes from one counter, so equal seeds give equal rows.
+Everything random comes from one counter, so equal seeds give equal rows.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from transforms.jit import Compiler, shared
-
-Ints = NDArray[np.int64]
-_kernel = Compiler(Path(__file__).parent, "subledger_simulate*.py").njit
-
-BUY, SELL, INCOME, FEE, FX, SETTLE, REVALUE, CANCEL, CORRECT = range(1, 10)
-
-ROLES: Final = ("securities", "settlement", "fees", "gain", "income", "cash", "fx_position", "valuation", "unrealised")
-SECURITIES, SETTLEMENT, FEES, GAIN, INCOMES, CASH, FX_POSITION, VALUATION, UNREALISED = range(len(ROLES))
-
-ROW_COLUMNS: Final = 14
-(
-    ID, CLASS, DATE, SETTLED, ACCOUNT, INSTRUMENT, QUANTITY, PRICE, CURRENCY, AMOUNT, CHARGE, RATE, REFERENCE, KIND,
-) = range(ROW_COLUMNS)  # fmt: skip
-"""Columns of a simulated row: dates in days since 1970, prices in 10^-4, amounts in minor units, rates in 10^-6. 0
-stands for what is empty, -1 for no account, instrument or currency. KIND is 0 for a good row, else a defect or
-DUPLICATE."""
-
-DEFECTS: Final = (
-    "", "trade_date", "event_class", "amount", "amount", "currency", "fx_rate", "account_ref", "entity", "quantity",
-    "reference", "trade_date", "version",
+from transforms.subledger_simulate_books import apply, book, copy, gross, half_even, in_base
+from transforms.subledger_simulate_model import (
+    ACCOUNT,
+    AMOUNT,
+    BUY,
+    CANCEL,
+    CANCELS,
+    CHARGE,
+    CHARGED,
+    CLASS,
+    CORRECT,
+    CURRENCY,
+    D_CURRENCY,
+    D_OVERSOLD,
+    D_RATE,
+    D_REFERENCE,
+    DATE,
+    DEFECTS,
+    DUPLICATE,
+    DUPLICATES,
+    ERRORS,
+    FEE,
+    FILLS,
+    FX,
+    ID,
+    INCOME,
+    INSTRUMENT,
+    KIND,
+    L_AMOUNT,
+    L_CHARGE,
+    L_CLASS,
+    L_ID,
+    L_PRICE,
+    L_QUANTITY,
+    L_RATE,
+    L_TAKEN_BACK,
+    LATES,
+    LOTS,
+    O_ACCOUNT,
+    O_AMOUNT,
+    O_CHARGE,
+    O_CLASS,
+    O_CURRENCY,
+    O_INSTRUMENT,
+    O_LEFT,
+    O_PRICE,
+    O_QUANTITY,
+    PRICE,
+    QUANTITY,
+    RATE,
+    REACH,
+    REFERENCE,
+    REVALUE,
+    S_AVERAGE,
+    S_BASE,
+    S_DUPLICATES,
+    S_ENTRIES,
+    S_LATE_OUT,
+    S_LINES,
+    S_NEXT_ID,
+    S_POSTED,
+    S_ROWS,
+    SELL,
+    SETTLE,
+    SETTLED,
+    UNREALISED,
+    VALUATION,
+    Books,
+    Ints,
+    World,
 )  # fmt: skip
-"""By defect: the column that the reject must name."""
-(
-    D_DATE, D_CLASS, D_NUMBER, D_DIGITS, D_CURRENCY, D_RATE, D_ACCOUNT, D_ENTITY, D_OVERSOLD, D_REFERENCE, D_FUTURE,
-    D_VERSION,
-) = range(1, len(DEFECTS))  # fmt: skip
-DUPLICATE: Final = 20
 
-LOTS: Final = 128
-"""Most open lots of an instrument; then it is sold rather than bought."""
-REACH: Final = 4096
-"""How many rows back a duplicate's first is at most."""
-
-LAST_COLUMNS: Final = 14
-(
-    L_CLASS, L_ID, L_QUANTITY, L_PRICE, L_AMOUNT, L_CHARGE, L_RATE, L_COST, L_ACCOUNTED, L_LINES, L_HEAD, L_COUNT,
-    L_PLACE, L_TAKEN_BACK,
-) = range(LAST_COLUMNS)  # fmt: skip
-"""What is kept of the last event of an instrument, so that it can be taken back."""
-
-STATE_COLUMNS: Final = 19
-(
-    S_NEXT_ID, S_ROWS, S_POSTED, S_ENTRIES, S_LINES, S_DUPLICATES, S_LATE_OUT, S_BASE, S_AVERAGE, O_CLASS, O_LEFT,
-    O_INSTRUMENT, O_ACCOUNT, O_QUANTITY, O_PRICE, O_CURRENCY, O_AMOUNT, O_CHARGE, S_DAY,
-) = range(STATE_COLUMNS)  # fmt: skip
-"""Running numbers of the request (S_) and the order that is being filled (O_)."""
-
-SHARES: Final = 6
-ERRORS, DUPLICATES, LATES, CANCELS, CHARGED, FILLS = range(SHARES)
-"""Places in `World.shares`: shares of rows, share of orders with a fee, fills of an average order."""
-
-
-class Books(NamedTuple):
-    """All that changes. Per instrument: a ring of lots int64[n, LOTS, 3] (quantity, cost, accounted cost), its head and
-    count, totals (quantity, cost, accounted cost, unrealised booked), the lot a sale has cut as it was, the last event,
-    the price. `balances` int64[role, group, currency, 2] are debits less credits, entered and accounted; `touched`
-    tells which were posted to; `rejected` counts by defect; `late` rows wait for their turn."""
-
-    random: NDArray[np.uint64]
-    state: Ints
-    ring: Ints
-    span: Ints
-    totals: Ints
-    cut: Ints
-    last: Ints
-    prices: Ints
-    balances: Ints
-    touched: NDArray[np.bool_]
-    rejected: Ints
-    late: Ints
-    scratch: Ints
-
-
-class World(NamedTuple):
-    """What stays: cumulative shares of instruments and of order classes; of each instrument its currency and account;
-    of each account its group; digits of currencies, rates by day and currency; quantities of fills; the first of
-    the cash accounts and how many there are."""
-
-    popularity: NDArray[np.float64]
-    classes: NDArray[np.float64]
-    currencies: Ints
-    accounts: Ints
-    groups: Ints
-    digits: Ints
-    rates: Ints
-    quantities: Ints
-    shares: NDArray[np.float64]
-    cash: Ints
+_kernel = Compiler(Path(__file__).parent, "subledger_simulate*.py").njit
 
 
 @shared
@@ -118,176 +101,6 @@ def chance(books: Books) -> Any:
 def below(books: Books, limit: int) -> Any:
     """A whole number from 0 on, below the limit."""
     return np.int64(chance(books) * limit)
-
-
-@shared
-def copy(target: Ints, source: Ints) -> None:
-    """Copy numbers; the arrays are as long as each other."""
-    for n in range(len(source)):
-        target[n] = source[n]
-
-
-@shared
-def half_even(number: int, divisor: int) -> Any:
-    """number / divisor, rounded half to even."""
-    whole = number // divisor
-    twice = 2 * (number - whole * divisor)
-    return whole + 1 if twice > divisor or (twice == divisor and whole & 1) else whole
-
-
-@shared
-def in_base(books: Books, world: World, amount: int, currency: int, rate: int) -> Any:
-    """Minor units of a currency in those of the base currency."""
-    base = books.state[S_BASE]
-    if currency == base:
-        return amount
-    return half_even(amount * rate, 10 ** (6 + world.digits[currency] - world.digits[base]))
-
-
-@shared
-def book(books: Books, role: int, group: int, currency: int, amount: int, accounted: int) -> None:
-    """Add to a balance; credits are negative."""
-    books.balances[role, group, currency, 0] += amount
-    books.balances[role, group, currency, 1] += accounted
-    books.touched[role, group, currency] = True
-
-
-@shared
-def charge_lines(books: Books, world: World, group: int, currency: int, charge: int, rate: int, sign: int) -> Any:
-    """Book a fee in the row's currency; how many lines."""
-    if charge == 0:
-        return 0
-    accounted = in_base(books, world, charge, currency, rate)
-    book(books, FEES, group, currency, sign * charge, sign * accounted)
-    book(books, SETTLEMENT, group, currency, -sign * charge, -sign * accounted)
-    return 2
-
-
-@shared
-def take_lots(books: Books, i: int, quantity: int) -> Any:
-    """Take from the oldest lots; pieces, cost and accounted cost."""
-    pieces, cost, accounted = 0, 0, 0
-    while quantity > 0:
-        lot = books.ring[i, books.span[i, 0]]
-        if lot[0] <= quantity:
-            quantity -= lot[0]
-            cost += lot[1]
-            accounted += lot[2]
-            books.span[i, 0] = (books.span[i, 0] + 1) % LOTS
-            books.span[i, 1] -= 1
-        else:
-            books.last[i, L_PLACE] = books.span[i, 0]
-            copy(books.cut[i], lot)
-            part, part_accounted = half_even(lot[1] * quantity, lot[0]), half_even(lot[2] * quantity, lot[0])
-            lot[0] -= quantity
-            lot[1] -= part
-            lot[2] -= part_accounted
-            cost += part
-            accounted += part_accounted
-            quantity = 0
-        pieces += 1
-    return pieces, cost, accounted
-
-
-@shared
-def take_pool(books: Books, i: int, quantity: int) -> Any:
-    """Take from what is held at average cost; pieces, cost and accounted cost."""
-    held, cost, accounted = books.totals[i, 0], books.totals[i, 1], books.totals[i, 2]
-    if quantity == held:
-        return 1, cost, accounted
-    return 1, half_even(cost * quantity, held), half_even(accounted * quantity, held)
-
-
-@shared
-def trade(books: Books, world: World, i: int, group: int, sign: int, again: int) -> Any:
-    """Book or take back (`sign` -1) the BUY or SELL that `last` describes; how many lines. `again` is 0 when a SELL's
-    cost has to be found first."""
-    last, totals, span = books.last[i], books.totals[i], books.span[i]
-    currency, amount, quantity = world.currencies[i], last[L_AMOUNT], last[L_QUANTITY]
-    accounted = in_base(books, world, amount, currency, last[L_RATE])
-    average = books.state[S_AVERAGE]
-    if last[L_CLASS] == BUY:
-        book(books, SECURITIES, group, currency, sign * amount, sign * accounted)
-        book(books, SETTLEMENT, group, currency, -sign * amount, -sign * accounted)
-        totals[0] += sign * quantity
-        totals[1] += sign * amount
-        totals[2] += sign * accounted
-        if not average:
-            if sign > 0:
-                lot = books.ring[i, (span[0] + span[1]) % LOTS]
-                lot[0], lot[1], lot[2] = quantity, amount, accounted
-            span[1] += sign
-        return 2
-    if not again:
-        last[L_HEAD], last[L_COUNT], last[L_PLACE] = span[0], span[1], -1
-        found = take_pool(books, i, quantity) if average else take_lots(books, i, quantity)
-        last[L_LINES], last[L_COST], last[L_ACCOUNTED] = found
-    elif not average:
-        span[0], span[1] = last[L_HEAD], last[L_COUNT]
-        if last[L_PLACE] >= 0:
-            copy(books.ring[i, last[L_PLACE]], books.cut[i])
-    cost, cost_accounted = last[L_COST], last[L_ACCOUNTED]
-    gain, gain_accounted = amount - cost, accounted - cost_accounted
-    book(books, SETTLEMENT, group, currency, sign * amount, sign * accounted)
-    book(books, SECURITIES, group, currency, -sign * cost, -sign * cost_accounted)
-    totals[0] -= sign * quantity
-    totals[1] -= sign * cost
-    totals[2] -= sign * cost_accounted
-    lines = 1 + last[L_LINES]
-    if gain or gain_accounted:
-        book(books, GAIN, group, currency, -sign * gain, -sign * gain_accounted)
-        lines += 2 if gain * gain_accounted < 0 else 1
-    return lines
-
-
-@shared
-def plain(books: Books, world: World, event: int, group: int, currency: int, amount: int, rate: int, sign: int) -> Any:
-    """Book INCOME, FEE or SETTLE; how many lines."""
-    accounted = in_base(books, world, amount, currency, rate)
-    debit = FEES if event == FEE else SETTLEMENT
-    credit = INCOMES if event == INCOME else SETTLEMENT if event == FEE else CASH
-    book(books, debit, group, currency, sign * amount, sign * accounted)
-    book(books, credit, group, currency, -sign * amount, -sign * accounted)
-    return 2
-
-
-@shared
-def exchange(books: Books, world: World, group: int, currency: int, amount: int, price: int, rate: int) -> Any:
-    """Book an FX against the base currency; how many lines."""
-    base = books.state[S_BASE]
-    accounted = in_base(books, world, amount, currency, rate)
-    counter = half_even(amount * price, 10 ** (4 + world.digits[currency] - world.digits[base]))
-    book(books, CASH, group, currency, amount, accounted)
-    book(books, FX_POSITION, group, currency, -amount, -accounted)
-    book(books, FX_POSITION, group, base, counter, counter)
-    book(books, CASH, group, base, -counter, -counter)
-    return 4
-
-
-@shared
-def apply(books: Books, world: World, row: Ints, sign: int, again: int) -> None:
-    """Book a row (or the last event of its instrument again, with another sign)."""
-    event, i, currency, rate = row[CLASS], row[INSTRUMENT], row[CURRENCY], row[RATE]
-    group = world.groups[row[ACCOUNT]]
-    if i >= 0 and not again:
-        last = books.last[i]
-        last[L_CLASS], last[L_ID], last[L_QUANTITY], last[L_PRICE] = event, row[ID], row[QUANTITY], row[PRICE]
-        last[L_AMOUNT], last[L_CHARGE], last[L_RATE], last[L_TAKEN_BACK] = row[AMOUNT], row[CHARGE], rate, 0
-    if event in (BUY, SELL):
-        lines = trade(books, world, i, group, sign, again)
-    elif event == FX:
-        lines = exchange(books, world, group, currency, row[AMOUNT], row[PRICE], rate)
-    else:
-        lines = plain(books, world, event, group, currency, row[AMOUNT], rate, sign)
-    lines += charge_lines(books, world, group, currency, row[CHARGE], rate, sign)
-    books.state[S_LINES] += lines
-    books.state[S_ENTRIES] += 1
-
-
-@shared
-def gross(world: World, quantity: int, price: int, currency: int) -> Any:
-    """quantity x price in minor units."""
-    return half_even(quantity * price, 10 ** (4 - world.digits[currency]))
 
 
 @shared

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.jit import Compiler, shared
-from transforms.subledger_simulate_kernel import (
+from transforms.subledger_simulate_model import (
     ACCOUNT,
     AMOUNT,
     CHARGE,

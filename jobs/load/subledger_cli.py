@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 from rich.console import Console
 
 from florin_io.objects import ObjectStoreError
-from jobs.load.subledger import COMPRESSIONS, Made, Order, make
+from jobs.load.subledger import COMPRESSIONS, Made, Order, Progress, make
 from jobs.load.terminal import guarded
-from transforms.subledger_simulate import Mix, World
+from jobs.slow import COMPILING, told_if_slow
+from transforms.subledger_simulate import Mix, World, warm_up
 
 
 @click.command(
@@ -73,7 +76,7 @@ def subledger(
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     try:
-        made = guarded(lambda progress, stop: make(order, progress, stop))
+        made = guarded(lambda progress, stop: _make(order, progress, stop))
     except ObjectStoreError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(3)
@@ -83,6 +86,12 @@ def subledger(
         click.echo(json.dumps([{"manifest": one.manifest, "kept": one.kept, **one.told} for one in made]))
     else:
         _show(made, Console(highlight=False))
+
+
+def _make(order: Order, progress: Callable[[Progress], None], stop: threading.Event) -> list[Made]:
+    with told_if_slow(lambda: click.echo(COMPILING, err=True)):
+        warm_up()
+    return make(order, progress, stop)
 
 
 def _world(text: str, start: str, months: int, instruments: int, skew: float, seed: int) -> tuple[str, World]:

@@ -6,7 +6,6 @@ import fcntl
 import logging
 import os
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -21,6 +20,7 @@ from flink.records import JobRecord
 from flink.rest import TERMINAL, FlinkError, FlinkRest
 from florin_io import endpoints, pgcopy
 from florin_io.postgres import Connection, patiently
+from jobs.slow import COMPILING, told_if_slow
 from transforms.subledger import warm
 from transforms.subledger.settings import Settings
 from transforms.subledger_db import requests, schema
@@ -32,8 +32,6 @@ from transforms.subledger_load.scratch import Scratch, delete_attempts, folder_o
 _LOG = logging.getLogger(__name__)
 _POLL_S = 0.2
 _GIVE_UP_S = 60.0
-# Kernels that are there already take less.
-_QUICK_S = 8.0
 # A TaskManager that is killed costs one failure or two; a fault of the program comes back each time.
 _MOST_FAILURES = 6
 # Nothing that a restart of the job would help.
@@ -84,30 +82,39 @@ def run(request_id: int, attempt: int, options: LoadOptions) -> Outcome:
         if request.attempt != attempt or request.state != "RUNNING":
             raise Fenced(f"request {request_id} is {request.state} in attempt {request.attempt}, not in {attempt}")
         requests.report_progress(connection, request_id, attempt, "kernels", stage="preparing")
-    scratch = options.scratch or str(Path(tempfile.gettempdir()) / "florin-subledger")
-    delete_attempts(scratch, request_id, attempt)
-    load = _load_of(request, attempt, options, folder_of(scratch, request_id, attempt))
+    delete_scratch(options, request_id, attempt)
+    load = _load_of(request, attempt, options, folder_of(_scratch(options), request_id, attempt))
     Scratch(load.scratch).make()
-    _compile_kernels()
+    with told_if_slow(lambda: _say_stage(load, options, COMPILING)):
+        _compile_kernels()
     try:
         job_id = _run_pipeline(load, options)
     finally:
-        delete_attempts(scratch, request_id, attempt)
+        delete_scratch(options, request_id, attempt)
     return _outcome(request_id, attempt, options, job_id)
+
+
+def delete_scratch(options: LoadOptions, request_id: int, last: int) -> None:
+    """Remove what the attempts of a request left in the scratch folder, up to the given one."""
+    delete_attempts(_scratch(options), request_id, last)
+
+
+def _scratch(options: LoadOptions) -> str:
+    return options.scratch or str(Path(tempfile.gettempdir()) / "florin-subledger")
+
+
+def _say_stage(load: Load, options: LoadOptions, stage: str) -> None:
+    _LOG.info("request %d: %s", load.request.request_id, stage)
+    with _connected(options) as connection:
+        requests.report_progress(connection, load.request.request_id, load.attempt, "kernels", stage=stage)
 
 
 def _compile_kernels() -> None:
     """Compile what workers will call, once per version; one process at a time, so that the next one finds it done."""
-    told = threading.Timer(_QUICK_S, lambda: _LOG.info("compiling kernels, once per version: a minute or two"))
-    told.daemon = True
-    told.start()
-    try:
-        with (Path(tempfile.gettempdir()) / f"florin-kernels-{os.getuid()}.lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            warm.warm_up()
-            pgcopy.warm_up()
-    finally:
-        told.cancel()
+    with (Path(tempfile.gettempdir()) / f"florin-kernels-{os.getuid()}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        warm.warm_up()
+        pgcopy.warm_up()
 
 
 def _load_of(request: Request, attempt: int, options: LoadOptions, scratch: str) -> Load:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -20,6 +22,7 @@ from transforms.subledger_db.status import Status, requests_now
 
 PLAIN_EVERY_S = 5.0
 _LIVE_EVERY_S = 0.5
+_RECENT_S = 10.0
 _STYLES = {"RUNNING": "cyan", "PUBLISHED": "green", "FAILED": "red", "CANCELLED": "yellow", "REVERSED": "magenta"}
 
 
@@ -36,18 +39,48 @@ def seconds(value: float | None) -> str:
     return f"{minutes}:{rest:02}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
+class Pace:
+    """How fast requests went over the last ten seconds, from how they stood each time somebody looked."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._seen: dict[int, deque[tuple[float, int, int, int]]] = {}
+
+    def told(self, row: Status) -> Status:
+        """The request with its pace, if it has one."""
+        if row.state != "RUNNING":
+            return row
+        seen = self._seen.setdefault(row.request, deque())
+        now = self._clock()
+        if seen and (seen[-1][1] != row.attempt or seen[-1][2:] > (row.rows_read, row.done)):
+            seen.clear()
+        seen.append((now, row.attempt, row.rows_read, row.done))
+        while len(seen) > 2 and now - seen[1][0] >= _RECENT_S:
+            seen.popleft()
+        began, _, read, done = seen[0]
+        if now - began < _LIVE_EVERY_S:
+            return row
+        return replace(row, recent=(row.rows_read - read, row.done - done, now - began))
+
+
 def bars(rows: Sequence[Status]) -> RenderableType:
-    """A line with a bar for each request."""
-    table = Table.grid(padding=(0, 1))
-    for row in rows:
+    """Two lines for each request: a bar, and what was counted."""
+    names = [f"{row.tenant}/{row.entity}" for row in rows]
+    widths = (max((len(str(row.request)) for row in rows), default=0), max(map(len, names), default=0), 9, 16, 4)
+    shown: list[RenderableType] = []
+    for row, name in zip(rows, names, strict=True):
+        table = Table.grid(padding=(0, 1))
+        for width in widths:
+            table.add_column(min_width=width, no_wrap=True)
         share = row.share or 0.0
         rest = f"{seconds(row.remaining_s)} left" if row.remaining_s is not None else ""
+        told = "  ".join(filter(None, (_pace(row), rest, row.stage)))
         table.add_row(
-            Text(f"{row.request}", justify="right"), f"{row.tenant}/{row.entity}", state_text(row.state),
-            ProgressBar(100, share * 100, width=24), Text(f"{share:4.0%}"), Text(_counts(row)), Text(_pace(row)),
-            Text(rest), Text(row.stage or "", style="dim"),
+            Text(f"{row.request}", justify="right"), name, state_text(row.state),
+            ProgressBar(100, share * 100, width=widths[3]), Text(f"{share:4.0%}"), Text(told),
         )  # fmt: skip
-    return table
+        shown += [table, Text(f"{'':{widths[0]}} {_counts(row)}", style="dim")]
+    return Group(*shown)
 
 
 def _counts(row: Status) -> str:
@@ -78,6 +111,7 @@ def watch(
 ) -> list[Status]:
     """Show requests until it is time to stop; what they were last."""
     terminal = console.is_terminal
+    pace = Pace()
     said: dict[int, str] = {}
     printed = 0.0
     rows: list[Status] = []
@@ -86,11 +120,11 @@ def watch(
         while True:
             try:
                 connection = connection or database.connect(application="florin subledger watch")
-                rows = look(connection)
+                rows = [pace.told(row) for row in look(connection)]
             except (PostgresUnreachable, *TRANSIENT):
                 connection = None
             if live is not None:
-                live.update(Group(bars(rows)), refresh=True)
+                live.update(bars(rows), refresh=True)
             elif time.monotonic() - printed >= PLAIN_EVERY_S or until(rows):
                 printed = time.monotonic()
                 for row in rows:

@@ -51,6 +51,20 @@ def test_rows_that_nobody_counted_are_estimated_from_bytes() -> None:
     assert replace(unknown, state="QUEUED", attempt=0).rate == 0.0
 
 
+def test_the_pace_shown_is_that_of_the_last_ten_seconds() -> None:
+    now = 0.0
+    pace = watch.Pace(lambda: now)
+    assert pace.told(replace(RUNNING, rows_read=0, rows_posted=0)).recent is None
+    for _ in range(30):
+        now += 1
+        told = pace.told(replace(RUNNING, rows_read=int(now) * 10, rows_posted=0, rows_rejected=0, rows_duplicate=0))
+    assert (told.recent, told.rate) == ((100, 0, 10.0), 10.0)
+    assert told.remaining_s == pytest.approx((2 * 1000 - 300) / 10)
+    now += 1
+    assert pace.told(replace(RUNNING, attempt=2, rows_read=0, rows_posted=0)).recent is None
+    assert pace.told(replace(RUNNING, state="PUBLISHED")).recent is None
+
+
 def test_a_failed_request_says_why_in_its_line() -> None:
     failed = replace(RUNNING, state="FAILED", stage=None, error="too many rejects\nmore")
     assert watch.line(failed).endswith(": too many rejects")
@@ -63,7 +77,7 @@ def test_every_request_has_a_bar() -> None:
     console.print(watch.bars([RUNNING, replace(RUNNING, request=8, state="QUEUED", rows_total=None)]))
     text = console.export_text()
     assert "75%" in text
-    assert len(text.strip().splitlines()) == 2
+    assert len(text.strip().splitlines()) == 4
 
 
 def test_durations() -> None:

@@ -1,0 +1,23 @@
+"""A word to whoever waits for something that is slow the first time, as compiling is."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+# Kernels that are there already take less.
+_AFTER_S = 8.0
+COMPILING = "compiling kernels, once per version: a minute or two"
+
+
+@contextmanager
+def told_if_slow(say: Callable[[], None]) -> Iterator[None]:
+    """Call `say`, from another thread, if what is done here takes its time."""
+    told = threading.Timer(_AFTER_S, say)
+    told.daemon = True
+    told.start()
+    try:
+        yield
+    finally:
+        told.cancel()
