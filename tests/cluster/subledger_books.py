@@ -10,11 +10,13 @@ from datetime import date
 from decimal import Decimal
 from itertools import count
 
+import pyarrow as pa
 from psycopg import sql
 
+from florin_io.pgcopy import Column, Encoded, Encoder
 from florin_io.postgres import Connection
 from transforms.subledger import fields
-from transforms.subledger_db import books, requests, schema, staging
+from transforms.subledger_db import books, requests, reversal, schema, staging
 from transforms.subledger_db.model import Check, Request
 from transforms.subledger_db.publish import Publication, Totals, publish
 from transforms.subledger_db.requests import Submission
@@ -22,6 +24,8 @@ from transforms.subledger_db.schema import LedgerDatabase
 
 _NUMBERS = count(1)
 RULES = "version: test\n"
+ALL = ("je_header", "je_line", "lot", "position", "balance")
+JANUARY, MARCH = date(2026, 1, 15), date(2026, 3, 10)
 
 
 def event(source_id: str) -> uuid.UUID:
@@ -160,3 +164,48 @@ def published(connection: Connection, key: str, postings: Sequence[Posting], ten
     fill(connection, request, postings)
     put_into_the_books(connection, request, postings)
     return requests.load(connection, request.request_id)
+
+
+def count(db: Connection, table: str, request_id: int) -> int:
+    """Rows of a request in a table."""
+    row = db.execute(f"SELECT count(*) FROM {table} WHERE request_id = %s".encode(), (request_id,)).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def publish_in(db: Connection, fund: str, key: str, postings: list[Posting]) -> requests.Request:
+    """A request of an entity through to the end."""
+    request = begin(db, f"{fund} {key}", entity=fund)
+    fill(db, request, postings)
+    put_into_the_books(db, request, postings)
+    return requests.load(db, request.request_id)
+
+
+def run_reversal(db: Connection, number: int) -> None:
+    """Carry out a reversal that was submitted."""
+    request = requests.begin_attempt(db, number)
+    assert request is not None
+    reversal.reverse(db, request)
+
+
+def trial_balance(db: Connection, fund: str) -> dict[tuple[int, str], Decimal]:
+    """What is not zero, by period and account."""
+    found = db.execute(
+        "SELECT period, account, accounted_balance FROM trial_balance JOIN entity USING (entity_id) WHERE name = %s",
+        (fund,),
+    )
+    return {(period, account): balance for period, account, balance in found if balance}
+
+
+def rejects(rows: int, reason: str = "no such account") -> Encoded:
+    """A result file of rejects."""
+    columns = [Column("file", "int4"), Column("line", "int8"), Column("column", "text"), Column("reason", "text"),
+               Column("kind", "text"), Column("text", "text")]  # fmt: skip
+    batch = pa.record_batch(
+        {
+            "file": pa.array([0] * rows, pa.int32()), "line": pa.array(range(rows), pa.int64()),
+            "column": ["account_ref"] * rows, "reason": [reason] * rows, "kind": ["REJECT"] * rows,
+            "text": ["x"] * rows,
+        }
+    )  # fmt: skip
+    return Encoder(columns).encode(batch)

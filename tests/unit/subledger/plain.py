@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import Decimal
 
-D0 = Decimal(0)
-CLASSES = ("BUY", "SELL", "INCOME", "FEE", "FX", "SETTLE", "REVALUE", "CANCEL", "CORRECT")
-DIGITS = {"USD": 2, "EUR": 2, "GBP": 2, "JPY": 0, "KWD": 3, "CLF": 4}
+from tests.unit.subledger.plain_rows import D0, Reader, Refused, Row, gross_of, rounded
+
 BEGINNINGS = {
     "securities": ("EQ", "BOND"), "valuation": ("EQ", "BOND"), "settlement": ("EQ", "BOND", "CASH"),
     "cash": ("EQ", "BOND", "CASH"),
@@ -21,64 +20,6 @@ CODES = {
     "securities": "1200", "settlement": "1300", "fees": "5000", "gain": "4100", "income": "4000", "cash": "1000",
     "fx_position": "1900", "valuation": "1290", "unrealised": "4200", "rounding": "4900",
 }  # fmt: skip
-
-
-class Refused(Exception):
-    """A row that is not posted, by the column at fault."""
-
-    def __init__(self, column: str, reason: str) -> None:
-        super().__init__(reason)
-        self.column = column
-
-
-@dataclass
-class Row:
-    """A row that can be read; None where it is empty."""
-
-    file: int
-    line: int
-    source_id: str
-    version: int
-    event_class: str
-    trade_date: date
-    accounting_date: date
-    account_ref: str
-    instrument: str | None
-    quantity: Decimal | None
-    price: Decimal | None
-    currency: str | None
-    amount: Decimal | None
-    fee: Decimal
-    fee_currency: str | None
-    fx_rate: Decimal | None
-    reference: str | None
-
-    @property
-    def key(self) -> tuple[str, int]:
-        """What makes the event."""
-        return self.source_id, self.version
-
-    @property
-    def domain(self) -> tuple[bool, str]:
-        """What orders it among others: its instrument, or else its account."""
-        return self.instrument is not None, self.instrument or self.account_ref
-
-    @property
-    def order(self) -> tuple[object, ...]:
-        """When it comes among those of its instrument."""
-        return self.trade_date, sequence(self.source_id), self.version
-
-    @property
-    def late(self) -> bool:
-        """Whether it is not booked when it happened."""
-        return self.accounting_date != self.trade_date
-
-
-def sequence(source_id: str) -> tuple[int, int, bytes]:
-    """Numbers come first, by their value; texts after them."""
-    if source_id.isdigit() and len(source_id) <= 18:
-        return 0, int(source_id), source_id.encode()
-    return 1, 0, source_id.encode()
 
 
 @dataclass
@@ -180,6 +121,11 @@ class Plain:
         self.instruments: dict[str, Instrument] = {}
         self.requests = 0
 
+    @property
+    def reader(self) -> Reader:
+        """With the periods as they are now."""
+        return Reader(self.entity, self.base, self.periods)
+
     def load(self, files: list[list[dict[str, str]]]) -> Result:
         """Post a request: files of rows, column by name."""
         self.requests += 1
@@ -191,7 +137,7 @@ class Plain:
         for file, raws in enumerate(files):
             for line, raw in enumerate(raws, 2):
                 try:
-                    row = self._read(file, line, raw)
+                    row = self.reader.read(file, line, raw)
                 except Refused as error:
                     result.rejects.append((file, line, error.column, "REJECT"))
                     continue
@@ -219,109 +165,6 @@ class Plain:
                 sums[side] += line.amount
                 sums[2 + side] += line.accounted
         return found
-
-    # Reading
-
-    def _read(self, file: int, line: int, raw: dict[str, str]) -> Row:
-        text = {name: value for name, value in raw.items() if value != ""}
-
-        def need(name: str) -> str:
-            if name not in text:
-                raise Refused(name, "is missing")
-            return text[name]
-
-        source_id = need("source_id")
-        try:
-            version = int(need("version"))
-        except ValueError as error:
-            raise Refused("version", "is no number") from error
-        if version < 1:
-            raise Refused("version", "is below 1")
-        event_class = need("event_class")
-        if event_class not in CLASSES:
-            raise Refused("event_class", "is none")
-        if need("entity") != self.entity:
-            raise Refused("entity", "is another")
-        trade_date = self._date(need("trade_date"), "trade_date")
-        if "settle_date" in text:
-            self._date(text["settle_date"], "settle_date")
-        account_ref = need("account_ref")
-        if event_class in ("CANCEL", "CORRECT"):
-            need("reference")
-        if event_class in ("BUY", "SELL", "REVALUE"):
-            need("instrument")
-        row = Row(
-            file, line, source_id, version, event_class, trade_date, self._accounting_date(trade_date), account_ref,
-            text.get("instrument"), self._number(text, "quantity", 8), self._number(text, "price", 8), None, None, D0,
-            None, None, text.get("reference"),
-        )  # fmt: skip
-        if event_class != "CANCEL":
-            currency = row.currency = need("currency")
-            if currency not in DIGITS:
-                raise Refused("currency", "is none")
-            row.amount = self._number(text, "amount", DIGITS[currency])
-            row.fee_currency = text.get("fee_currency", currency)
-            if row.fee_currency not in (currency, self.base):
-                raise Refused("fee_currency", "is neither the row's nor the base")
-            row.fee = self._number(text, "fee", DIGITS[row.fee_currency]) or D0
-            if row.fee < 0:
-                raise Refused("fee", "is negative")
-            row.fx_rate = self._number(text, "fx_rate", 8)
-            if currency == self.base:
-                if row.fx_rate not in (None, Decimal(1)):
-                    raise Refused("fx_rate", "of the base currency is 1")
-                row.fx_rate = Decimal(1)
-            elif row.fx_rate is None or row.fx_rate <= 0:
-                raise Refused("fx_rate", "is needed")
-        if event_class not in ("CANCEL", "CORRECT"):
-            self._check_class(row, event_class)
-        return row
-
-    def _check_class(self, row: Row, event_class: str) -> None:
-        if event_class in ("BUY", "SELL"):
-            if row.quantity is None or row.quantity <= 0:
-                raise Refused("quantity", "is needed")
-            if row.amount is None and row.price is None:
-                raise Refused("amount", "is needed")
-            if self._gross(row) < 0:
-                raise Refused("amount", "is negative")
-        elif event_class == "REVALUE":
-            if row.price is None or row.price < 0:
-                raise Refused("price", "is needed")
-        elif not row.amount:
-            raise Refused("amount", "is needed")
-        if event_class == "FX" and row.currency == self.base:
-            raise Refused("currency", "is the base currency")
-
-    def _accounting_date(self, day: date) -> date:
-        period = day.year * 100 + day.month
-        if self.periods.get(period):
-            return day
-        later = [number for number, is_open in sorted(self.periods.items()) if is_open and number > period]
-        if not later:
-            raise Refused("trade_date", "no open period after it")
-        return date(later[0] // 100, later[0] % 100, 1)
-
-    @staticmethod
-    def _date(text: str, name: str) -> date:
-        try:
-            return date.fromisoformat(text)
-        except ValueError as error:
-            raise Refused(name, "is no date") from error
-
-    @staticmethod
-    def _number(text: dict[str, str], name: str, digits: int) -> Decimal | None:
-        if name not in text:
-            return None
-        try:
-            number = Decimal(text[name])
-        except InvalidOperation as error:
-            raise Refused(name, "is no number") from error
-        if number != number.quantize(Decimal(1).scaleb(-digits)):
-            raise Refused(name, "has too many decimals")
-        return number
-
-    # Posting
 
     def _post(self, row: Row) -> list[Entry]:
         place = self.instruments.get(row.instrument or "", Instrument())
@@ -364,7 +207,7 @@ class Plain:
         target = self._target(row)
         if target.row.event_class == "CANCEL":
             raise Refused("reference", "is a cancel")
-        self._check_class(row, target.effect)
+        self.reader.check_class(row, target.effect)
         lines, _, gain = self._take_back(row, target)
         entry = self._book(row, target.effect)
         target.taken_back = True
@@ -428,7 +271,7 @@ class Plain:
         assert row.quantity
         assert row.currency
         place = self.instruments.setdefault(row.instrument, Instrument())
-        gross, accounted = self._gross(row), self._accounted(row, self._gross(row))
+        gross, accounted = gross_of(row), self._accounted(row, gross_of(row))
         self._same_currency(place, row.currency)
         lot = Lot(row.key, row.order, row.currency)
         if self.average and place.lots:
@@ -450,7 +293,7 @@ class Plain:
         if sum((lot.quantity for lot in place.held), D0) < row.quantity:
             raise Refused("quantity", "is more than is held")
         self._same_currency(place, row.currency)
-        gross, accounted = self._gross(row), self._accounted(row, self._gross(row))
+        gross, accounted = gross_of(row), self._accounted(row, gross_of(row))
         lines = [self._line(row, "settlement", "D", row.currency, gross, accounted)]
         changes, left = [], row.quantity
         for lot in place.held:
@@ -460,7 +303,7 @@ class Plain:
             left -= taken
             cost, cost_accounted = lot.cost, lot.accounted
             if taken < lot.quantity:
-                cost = self._round(lot.cost * taken / lot.quantity, row.currency)
+                cost = rounded(lot.cost * taken / lot.quantity, row.currency)
                 cost_accounted = self._base(lot.accounted * taken / lot.quantity)
             changes.append(Change(lot, -taken, -cost, -cost_accounted))
             line = self._line(row, "securities", "C", row.currency, cost, cost_accounted)
@@ -500,25 +343,15 @@ class Plain:
         place = self.instruments.setdefault(row.instrument, Instrument())
         self._same_currency(place, row.currency)
         held = sum((lot.quantity for lot in place.held), D0)
-        value = self._accounted(row, self._round(held * row.price, row.currency))
+        value = self._accounted(row, rounded(held * row.price, row.currency))
         change = value - sum((lot.accounted for lot in place.held), D0) - place.unrealised
         changes = [Change(None, D0, D0, change)]
         self._change(row.instrument, changes)
         return self._pair(row, "valuation", "unrealised", self.base, change, change), changes, change
 
-    # Small things
-
     def _same_currency(self, place: Instrument, currency: str) -> None:
         if any(lot.currency != currency for lot in place.held):
             raise Refused("currency", "is not that of the lots")
-
-    def _gross(self, row: Row) -> Decimal:
-        if row.amount is not None:
-            return row.amount
-        assert row.quantity is not None
-        assert row.price is not None
-        assert row.currency is not None
-        return self._round(row.quantity * row.price, row.currency)
 
     def _amount_pair(self, row: Row, debit: str, credit: str) -> list[Line]:
         assert row.amount is not None
@@ -550,8 +383,4 @@ class Plain:
         return self._base(amount * row.fx_rate)
 
     def _base(self, amount: Decimal) -> Decimal:
-        return self._round(amount, self.base)
-
-    @staticmethod
-    def _round(amount: Decimal, currency: str) -> Decimal:
-        return amount.quantize(Decimal(1).scaleb(-DIGITS[currency]), ROUND_HALF_EVEN)
+        return rounded(amount, self.base)

@@ -29,9 +29,10 @@ def _row(random: Random, number: int, known: int) -> dict[str, str]:
         "fx_rate": RATES[currency],
     }  # fmt: skip
     if event_class in ("CANCEL", "CORRECT"):
-        # Later than what they refer to, by date and by number; a few refer to what comes after them.
+        # Mostly later than what they refer to, by date and by number; a few refer to what comes after them.
         row["reference"] = str(random.randrange(known, max(number, known + 1) + (random.random() < 0.05) * 3))
-        row["trade_date"] = f"2026-02-{20 + min(8, number // 45)}"
+        if random.random() < 0.8:
+            row["trade_date"] = f"2026-02-{20 + min(8, number // 45)}"
     if event_class == "CANCEL":
         row |= {"currency": "", "fx_rate": ""}
     if event_class in ("BUY", "SELL", "CORRECT"):
