@@ -3,8 +3,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# FAST=1 leaves out what needs a cluster.
-MARKS := $(if $(FAST),-m "not cluster and not chaos",)
+# FAST=1 leaves out what needs a database or a cluster.
+MARKS := $(if $(FAST),-m "unit or golden",)
 
 .PHONY: help venv transfer cards subledger test test-fast lint bench down clean
 
@@ -32,9 +32,9 @@ subledger: $(STAMP) ## Start everything and load a million ledger entries of two
 
 test: $(STAMP) ## All tests, those on a real cluster too
 	@$(BIN)/python -m flink.jars
-	@$(BIN)/python -m pytest -q $(MARKS)
+	@$(BIN)/python -m pytest -q -n logical --maxprocesses 4 $(MARKS)
 
-test-fast: ## The tests that need no cluster
+test-fast: ## The tests that need no server
 	@$(MAKE) --no-print-directory test FAST=1
 
 lint: $(STAMP) ## Style, types, import rules

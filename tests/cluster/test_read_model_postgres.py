@@ -32,7 +32,7 @@ from transforms.read_model.projection import Record
 from transforms.read_model.reader import ReadModel
 from transforms.read_model.writer import OffsetMoved, ReadModelWriter
 
-pytestmark = pytest.mark.cluster
+pytestmark = pytest.mark.database
 TOPIC = "transfer-events"
 TABLES = {
     "account": "account",

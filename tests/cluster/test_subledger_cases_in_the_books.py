@@ -23,7 +23,7 @@ from transforms.subledger_db.model import Entity
 from transforms.subledger_db.requests import Submission
 from transforms.subledger_db.schema import LedgerDatabase
 
-pytestmark = pytest.mark.cluster
+pytestmark = pytest.mark.database
 # Those whose later requests need what is in the books; the core alone is held to all of them.
 FILES = ("cancels", "corrections", "lots")
 CASES = [case for case in cases() if len(case.values[0]["requests"]) > 1 and str(case.id).startswith(FILES)]

@@ -29,7 +29,7 @@ from transforms.subledger_db.requests import Submission
 from transforms.subledger_db.schema import LedgerDatabase
 from transforms.subledger_db.status import requests_now
 
-pytestmark = pytest.mark.cluster
+pytestmark = pytest.mark.database
 ROOT = Path(__file__).parents[2]
 CHILD = "tests.cluster.subledger_child"
 

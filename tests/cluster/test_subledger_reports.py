@@ -22,7 +22,7 @@ from transforms.subledger_db import books, requests, reversal, staging
 from transforms.subledger_db.schema import LedgerDatabase
 from transforms.subledger_db.status import requests_now
 
-pytestmark = pytest.mark.cluster
+pytestmark = pytest.mark.database
 Run = Callable[..., Result]
 POSTINGS = [
     Posting("a", "XS1", Decimal("1000.50")), Posting("b", "XS2", Decimal(7), date(2026, 2, 2), Decimal("0.25")),

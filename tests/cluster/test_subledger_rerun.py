@@ -20,7 +20,7 @@ from tests.conftest import LocalPostgres
 from transforms.subledger_db import books, requests, reversal, schema
 from transforms.subledger_db.schema import LedgerDatabase
 
-pytestmark = pytest.mark.cluster
+pytestmark = pytest.mark.database
 ROWS = 3000
 
 
