@@ -20,6 +20,7 @@ import click
 import numba
 import numpy as np
 
+from jobs.rules.sets import read_set
 from transforms.cards.base import CardHistory
 from transforms.cards.core import CardsCore
 from transforms.cards.fields import FIELDS, HISTORY
@@ -28,13 +29,12 @@ from transforms.cards.packed import unpack_all
 from transforms.cards.rules.compile import compile_set
 from transforms.cards.rules.kernel import evaluate
 from transforms.cards.rules.language import parse
-from transforms.cards.rulesets import text_of
 from transforms.cards.simulate import Population, Simulator
 from transforms.cards.topics import Topics
 from transforms.cards.warm import warm_up
 from transforms.core import Batch
 
-BATCH = 2000
+BATCH = CardsCore.BATCH_RECORDS
 """Records of a batch, as many as the engine takes at most."""
 EVALUATED = 20_000
 ABOUT = {
@@ -171,7 +171,10 @@ def measure(cards: int, rules: str, transactions: int, rounds: int) -> dict[str,
 @click.option("--json", "json_to", metavar="FILE", help="Write JSON to FILE, `-` for standard output, not a table.")
 def main(cards: int, rules: str, transactions: int, rounds: int, json_to: str | None) -> None:
     """Measure and print."""
-    text = Path(rules).read_text(encoding="utf-8") if Path(rules).suffix else text_of(rules)
+    try:
+        text = read_set(rules).text
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     figures = {"machine": platform.processor() or platform.machine(), **measure(cards, text, transactions, rounds)}
     if json_to is None:
         for name, about in ABOUT.items():

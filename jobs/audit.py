@@ -29,6 +29,7 @@ from florin_io import endpoints
 from florin_io.kafka.client import KafkaUnreachable, admin
 from florin_io.kafka.log import LogTruncated, committed_offsets
 from jobs import cards, transfer
+from jobs.rules.log import Log
 from transforms.audit import Auditor, AuditResult
 from transforms.card_shards import card_shards
 from transforms.cards.topics import Topics as CardTopics
@@ -156,25 +157,29 @@ def audit_transfer(
 
 @main.command("cards", help=f"Replay card-transactions; {_ENDS}")
 @click.option("--history", metavar="DIR", help="as given to the job")
-@click.option("--rules", metavar="NAME|FILE", default="default", show_default=True, help="as given to the job")
 @click.option("--explain", is_flag=True, help="as given to the job")
 @_options
 def audit_cards(
     kafka: str | None, topic_prefix: str, partitions: int, job_name: str | None, runner: str, as_json: bool,
-    history: str | None, rules: str, explain: bool,
+    history: str | None, explain: bool,
 ) -> None:  # fmt: skip
     """Compare replay and emitted records of every shard."""
     topics = CardTopics(topic_prefix)
     try:
-        text = cards.rules_text(rules)
-        folder = cards.history_folder(history, partitions) if history else None
+        folder, digest = cards.history_folder(history, partitions)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+
+    def shards(count: int) -> list[ShardSpec]:
+        log = Log(endpoints.resolve(kafka=kafka).kafka, topics)
+        rules = cards.first_rules(log, None, digest, restored=False)
+        return card_shards(topics, count, rules, folder, explain=explain)
+
     subject = Subject(
         log=topics.transactions,
         group=transfer.group_of(job_name or f"{topic_prefix}cards"),
-        shards=lambda count: card_shards(topics, count, text, folder, explain=explain),
-        topics=(topics.scored, topics.alerts, topics.dead_letters),
+        shards=shards,
+        topics=(topics.scored, topics.alerts, topics.dead_letters, topics.rules),
         ignore=lambda topic, value: False,
         check=lambda topic: lambda value: None,
     )
@@ -200,7 +205,7 @@ def _audit(subject: Subject, kafka: str | None, partitions: int, runner: str, as
     except KafkaUnreachable as error:
         errors.print("[red]error:[/]", Text(str(error)), soft_wrap=True)
         sys.exit(UNREACHABLE)
-    except LogTruncated as error:
+    except (LogTruncated, cards.BeganOtherwise) as error:
         errors.print("[red]error:[/]", Text(str(error)), soft_wrap=True)
         sys.exit(UNFIT)
     for result in results:
@@ -214,7 +219,9 @@ def _audit(subject: Subject, kafka: str | None, partitions: int, runner: str, as
 
 
 def _print(results: list[AuditResult], seconds: float, held: str, console: Console) -> None:
-    table = Table("partition", *(next(iter(results)).compared if results else ()), "result")
+    table = Table("partition")
+    for name in (*(next(iter(results)).compared if results else ()), "result"):
+        table.add_column(name, overflow="fold")
     for result in results:
         table.add_row(
             str(result.partition),

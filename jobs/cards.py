@@ -5,7 +5,7 @@
     python -m jobs.cards stop                           # stop it with a savepoint
     python -m flink restore latest --job cards          # go on from there
 
-card-transactions -> Score (one shard per partition) -> scored-transactions, card-alerts, card-dead-letter
+card-transactions -> Score (one shard per partition) -> scored-transactions, card-alerts, card-dead-letter, card-rules
 Rule sets change through the log while it runs: python -m jobs.rules.
 """
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from florin_io import endpoints
 from florin_io.folder import Folder, FolderUnreachable
 from florin_io.kafka.topics import FOREVER, TopicSpec
 from jobs import launch
+from jobs.rules.log import Log
+from jobs.rules.sets import read_set
 from jobs.transfer import WEEK_MS, group_of
 from transforms.card_shards import card_shards
 from transforms.cards.core import CardsCore
@@ -36,12 +39,15 @@ from transforms.shards import RunShards
 
 NAMESPACE = "cards"
 ACTIONS = ("start", "stop", "report")
+DEFAULT = "default"
+_SILENT_S = 3.0
+"""How long nothing may be said."""
 
 
 def topic_specs(topics: Topics, partitions: int, replication: int) -> list[TopicSpec]:
     """Every topic of the system. The transactions are the log: state is a function of them and of the histories."""
-    kept = {topics.transactions: FOREVER}
-    names = (topics.transactions, topics.scored, topics.alerts, topics.dead_letters)
+    kept = {topics.transactions: FOREVER, topics.rules: FOREVER}
+    names = (topics.transactions, topics.scored, topics.alerts, topics.dead_letters, topics.rules)
     return [TopicSpec(name, partitions, kept.get(name, WEEK_MS), replication=replication) for name in names]
 
 
@@ -65,9 +71,8 @@ def parser() -> argparse.ArgumentParser:
     cards.add_argument(
         "--rules",
         metavar="NAME|FILE",
-        default="default",
-        help=f"rule set that decides until python -m jobs.rules activates another: {' or '.join(SHIPPED)}, or a file "
-        "(default: default)",
+        help=f"rule set that decides until python -m jobs.rules activates another: {' or '.join(SHIPPED)}, or a file; "
+        f"chosen at the first start, for the life of the log (default: {DEFAULT})",
     )
     cards.add_argument(
         "--explain",
@@ -77,16 +82,36 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def rules_text(named: str) -> str:
-    """The text of a rule set that ships, or of a file. Raises ValueError, with the place of every mistake."""
-    if named in SHIPPED:
-        return text_of(named)
-    try:
-        text = Path(named).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"--rules: {named} is neither {' nor '.join(SHIPPED)} nor a readable file: {error}") from error
-    parse(text, named)
-    return text
+class BeganOtherwise(ValueError):
+    """Verdicts of this log began with other rules or histories than are named now; the message has the remedy."""
+
+
+def first_rules(log: Log, rules: str | None, history: str, *, restored: bool) -> str:
+    """The rule file that decides from the start of the log: `rules`, or what has already begun it.
+
+    `history` is the digest of the histories. A restored job takes what began the log, whatever `rules` says by now.
+    Raises BeganOtherwise, KafkaUnreachable, KafkaException.
+    """
+    began = log.began()
+    if began is None:
+        return rules if rules is not None else text_of(DEFAULT)
+    if began.history != history:
+        raise BeganOtherwise(
+            f"verdicts in {log.topics.scored} began with {_histories(began.history)}, not with {_histories(history)}: "
+            "name the --history of the first start"
+        )
+    if rules is not None and rules != began.rules and not restored:
+        before, now = parse(began.rules), parse(rules)
+        raise BeganOtherwise(
+            f"verdicts in {log.topics.scored} began with {before.name}@{before.version}, and the log would be replayed "
+            f"with {now.name}@{now.version}: leave out --rules, and change rules with `python -m jobs.rules load "
+            "--activate`"
+        )
+    return began.rules
+
+
+def _histories(digest: str) -> str:
+    return f"the histories of digest {digest[:12]}" if digest else "no histories"
 
 
 def job_of(options: argparse.Namespace) -> launch.StreamingJob:
@@ -98,12 +123,15 @@ def job_of(options: argparse.Namespace) -> launch.StreamingJob:
     topics = Topics(options.topic_prefix)
     name = _name(options)
     settings = LogSettings(endpoints.resolve(kafka=options.kafka).kafka, group_of(name))
-    rules = rules_text(options.rules)
-    history = history_folder(options.history, options.partitions) if options.history else None
-    shards = card_shards(topics, options.partitions, rules, history, explain=options.explain)
+    restored = bool(options.savepoint_path)
+    # A restore runs the command of the first start again: its rule file may have changed since, or be gone.
+    rules = read_set(options.rules).text if options.rules and not restored else None
+    folder, digest = history_folder(options.history, options.partitions)
 
     def build(pipeline: beam.Pipeline) -> None:
-        warm_up()  # compiled once here, the workers of this machine only read what is cached
+        first = first_rules(Log(settings.bootstrap, topics), rules, digest, restored=restored)
+        shards = card_shards(topics, options.partitions, first, folder, explain=options.explain)
+        _compile()
         pipeline | "Score" >> RunShards(shards, settings, namespace=NAMESPACE, max_parallelism=options.max_parallelism)
 
     return launch.StreamingJob(
@@ -122,21 +150,35 @@ def job_of(options: argparse.Namespace) -> launch.StreamingJob:
     )
 
 
+def _compile() -> None:
+    """Compile the kernels here, once: the workers of this machine only read what is cached."""
+    note = threading.Timer(
+        _SILENT_S, print, ("compiling the scoring kernels: about a minute, once per release ...",), {"flush": True}
+    )
+    note.start()
+    try:
+        warm_up()
+    finally:
+        note.cancel()
+
+
 def _name(options: argparse.Namespace) -> str:
     return str(options.job_name or f"{options.topic_prefix}cards")
 
 
-def history_folder(where: str, partitions: int) -> str:
-    """The folder, every file of which is there with its size; contents are checked by the workers as they read.
+def history_folder(where: str | None, partitions: int) -> tuple[str | None, str]:
+    """The folder and the digest of its histories; None and an empty one without.
 
-    Raises ValueError.
+    Every file is there with its size; contents are checked by the workers as they read. Raises ValueError.
     """
+    if where is None:
+        return None, ""
     folder = Folder(where if "://" in where else str(Path(where).absolute()))
     try:
-        verify(folder, partitions, contents=False)
+        manifest = verify(folder, partitions, contents=False)
     except FolderUnreachable as error:
         raise ValueError(f"--history: {error}") from error
-    return folder.where
+    return folder.where, manifest.digest
 
 
 def main(argv: Sequence[str]) -> int:

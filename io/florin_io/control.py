@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 import uuid
 
-from confluent_kafka import Producer
+from confluent_kafka import KafkaException, Producer
+from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random
 
-from florin_io.kafka.client import client_config
+from florin_io.kafka.client import client_config, is_fenced
 from florin_io.kafka.log import GroupOffsets
 
 _TIMEOUT_S = 30.0
+# Being overtaken is no fault that the client should print.
+_SILENT = logging.Logger("florin-control", logging.CRITICAL + 1)
 
 
 class NotPaused(RuntimeError):
     """Not every shard stopped at the control record in time; the message names those that did not."""
 
 
+def _overtaken(error: BaseException) -> bool:
+    return isinstance(error, KafkaException) and is_fenced(error.args[0])
+
+
+@retry(retry=retry_if_exception(_overtaken), stop=stop_after_attempt(10), wait=wait_random(0, 0.5), reraise=True)
 def append_everywhere(bootstrap: str, topic: str, partitions: int, value: bytes, *, key: bytes | None = None) -> None:
-    """Append one record to every partition of a log, all or none. Raises KafkaException."""
-    producer = Producer(client_config(bootstrap, **{"transactional.id": f"florin-control-{uuid.uuid4()}"}))
+    """Append one record to every partition of a log, all or none. Raises KafkaException.
+
+    Records of several callers stand in the same order on every partition: all write under one transactional id, so
+    that who comes later ends what is still under way, and that one tries again.
+    """
+    producer = Producer(client_config(bootstrap, **{"transactional.id": f"florin-control.{topic}"}), logger=_SILENT)
     producer.init_transactions(_TIMEOUT_S)
     producer.begin_transaction()
     for partition in range(partitions):

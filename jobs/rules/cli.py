@@ -6,28 +6,28 @@ import functools
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from confluent_kafka import KafkaException
+from msgspec import to_builtins
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from florin_io import endpoints
 from florin_io.kafka.client import KafkaUnreachable
 from jobs.hub.topics import TopicsMissing
 from jobs.rules.backtest import case_outcomes, compare_with_log
 from jobs.rules.log import Log, RefusedCommand
+from jobs.rules.sets import NoRuleFile, read_set
 from transforms.cards.rules.cases import CaseFileError, Outcome
-from transforms.cards.rules.language import parse
 from transforms.cards.rules.model import RuleSet
-from transforms.cards.rulesets import SHIPPED, text_of
 from transforms.cards.topics import Topics
 from transforms.rule_text.places import RuleSetError
 
-REFUSED, USAGE, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
+REFUSED, USAGE, UNREACHABLE, LATE, INTERRUPTED = 1, 2, 3, 4, 130
 _SHOWN = 20
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,7 +43,7 @@ class Guarded(click.Group):
             _end(REFUSED, f"{error}\n{count} mistake{'s' * (count != 1)}", prefix="")
         except RefusedCommand as error:
             _end(REFUSED, str(error), prefix="refused: ")
-        except (CaseFileError, OSError) as error:
+        except (CaseFileError, NoRuleFile, OSError) as error:
             unreachable = isinstance(error, KafkaUnreachable)
             _end(UNREACHABLE if unreachable else USAGE, str(error))
         except TopicsMissing as error:
@@ -57,22 +57,6 @@ class Guarded(click.Group):
 def _end(code: int, message: str, prefix: str = "error: ") -> None:
     click.echo(f"{prefix}{message}", err=True)
     sys.exit(code)
-
-
-def read_set(name_or_path: str) -> RuleSet:
-    """A rule set that ships, by name, or one in a file. Raises RuleSetError, click.BadParameter."""
-    if name_or_path in SHIPPED:
-        return parse(text_of(name_or_path), f"{name_or_path}.yaml")
-    path = Path(name_or_path)
-    try:
-        return parse(path.read_bytes().decode("utf-8-sig"), name_or_path)
-    except OSError as error:
-        known = ", ".join(SHIPPED)
-        raise click.BadParameter(f"{name_or_path}: {error.strerror}; it is no file and none of {known}") from None
-    except UnicodeDecodeError as error:
-        before = path.read_bytes()[: error.start]
-        line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
-        raise click.BadParameter(f"{name_or_path}: line {line}, column {column}: no UTF-8: {error.reason}") from None
 
 
 def log_options(command: F) -> F:
@@ -89,8 +73,8 @@ def log_options(command: F) -> F:
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
-wait_option = click.option("--wait-s", type=click.FloatRange(min=0), default=3, show_default=True,
-                           help="Seconds to look for a refusal.")  # fmt: skip
+wait_option = click.option("--wait-s", type=click.FloatRange(min=0), default=10, show_default=True,
+                           help="Most seconds to wait until every shard has acted.")  # fmt: skip
 
 
 @click.group(cls=Guarded)
@@ -98,7 +82,8 @@ def rules() -> None:
     """Rule sets of card scoring.
 
     RULESET is a file, or the name of a set that ships: seed, default. Exit codes: 0 done, 1 refused, mistakes or
-    disagreement, 2 wrong options or files, 3 Kafka or its topics do not answer.
+    disagreement, 2 wrong options or files, 3 Kafka or its topics do not answer, 4 the command is in the log and not
+    every shard has acted on it in time.
     """
 
 
@@ -202,29 +187,29 @@ def _report_log(ruleset: RuleSet, log: Log, last: int, as_json: bool) -> None:
 
 
 @rules.command("list")
-@click.option("--first", default="default", show_default=True, help="The rule set the job was first started with.")
 @json_option
 @log_options
-def list_sets(first: str, log: Log, as_json: bool) -> None:
-    """The sets that are loaded, by the commands in the log, and which one decides."""
-    book, refused = log.book(read_set(first).text)
-    rows = list[dict[str, Any]]()
-    for key, kept in book.sets.items():
-        state = "active" if key == book.active else "shadow" if key == book.shadow else "loaded"
-        rows.append({"name": key[0], "version": key[1], "state": state, "rules": len(kept.rules.rules),
-                     "changed": kept.modes, "description": kept.rules.description})  # fmt: skip
+def list_sets(log: Log, as_json: bool) -> None:
+    """The sets that are loaded, and which one decides: what the shards last said."""
+    reports = log.reports()
+    latest = max((report for report in reports if report is not None), key=lambda report: report.at, default=None)
+    sets = latest.sets if latest is not None else []
+    behind = [number for number, report in enumerate(reports) if report is not None and report.sets != sets]
     if as_json:
-        click.echo(json.dumps({"sets": rows, "refused": refused}))
+        click.echo(json.dumps({"sets": to_builtins(sets), "behind": behind}))
+        return
+    if latest is None:
+        click.echo("nothing has been scored yet: the set named to `python -m jobs.cards start` will decide (default)")
         return
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in ("name", "version", "state", "rules", "changed", "description"):
         table.add_column(name, justify="right" if name == "rules" else "left")
-    for row in rows:
-        changed = ", ".join(f"{rule} {mode}" for rule, mode in row["changed"].items())
-        table.add_row(row["name"], row["version"], row["state"], str(row["rules"]), changed, row["description"])
+    for one in sets:
+        changed = ", ".join(f"{rule} {mode}" for rule, mode in one.changed.items())
+        table.add_row(one.name, one.version, one.state, str(one.rules), changed, Text(one.description))
     Console(highlight=False).print(table)
-    if refused:
-        click.echo(f"{refused} commands were refused; see the dead letters", err=True)
+    if behind:
+        click.echo(f"{_partitions(behind)} not come to the last command yet", err=True)
 
 
 @rules.command()
@@ -236,10 +221,24 @@ def load(ruleset: str, activate: bool, log: Log, wait_s: float) -> None:
     """Give RULESET to the running job: checked here, then kept by every shard."""
     found = read_set(ruleset)
     named = {"name": found.name, "version": found.version}
-    log.send({"action": "load", **named, "text": found.text}, 0 if activate else wait_s)
+    late = log.send({"action": "load", **named, "text": found.text}, wait_s)
     if activate:
-        log.send({"action": "activate", **named}, wait_s)
-    click.echo(f"{'loaded and activated' if activate else 'loaded'}: {found.name}@{found.version}")
+        late = log.send({"action": "activate", **named}, wait_s)
+    _told(f"{'loaded and activated' if activate else 'loaded'}: {found.name}@{found.version}", late)
+
+
+def _told(done: str, late: list[int]) -> None:
+    if not late:
+        click.echo(done)
+        return
+    click.echo(f"in the log: {done}")
+    click.echo(f"{_partitions(late)} not acted on it yet; does the job run? `python -m jobs.cards report`", err=True)
+    sys.exit(LATE)
+
+
+def _partitions(numbers: list[int]) -> str:
+    several = len(numbers) > 1
+    return f"partition{'s' * several} {', '.join(map(str, numbers))} {'have' if several else 'has'}"
 
 
 def _change(name: str, done: str, help: str) -> None:
@@ -251,8 +250,7 @@ def _change(name: str, done: str, help: str) -> None:
     def change(ruleset: str, rule: str | None, log: Log, wait_s: float) -> None:
         set_name, _, version = ruleset.partition("@")
         command = {"action": name, "name": set_name, "version": version, **({"rule": rule} if rule else {})}
-        log.send(command, wait_s)
-        click.echo(f"{done}: {f'rule {rule} of ' if rule else ''}{ruleset}")
+        _told(f"{done}: {f'rule {rule} of ' if rule else ''}{ruleset}", log.send(command, wait_s))
 
 
 _change("activate", "active", "Let the loaded set NAME or NAME@VERSION decide from now on; or its rule be live.")

@@ -24,6 +24,8 @@ PREFIX = "c-"
 JOB = "c-cards"
 CARDS = 20_000
 PARTITIONS = 4
+RULES = {"default": "guessing", "seed": "R01"}
+"""The rule sets of these tests, each with the name of a rule."""
 
 
 class CardsSystem:
@@ -52,6 +54,15 @@ class CardsSystem:
         assert report["watched"]["scored"] == report["sent"] >= rate * seconds / 4
         self._day = report["next_day"]
         return report
+
+    def rules(self, *command: str, expect: int = 0) -> str:
+        return self.florin.run("jobs.rules", *command, f"--topic-prefix={PREFIX}", expect=expect)
+
+    def states(self) -> dict[str, str]:
+        """State of every rule set; all shards say the same."""
+        told = json.loads(self.rules("list", "--json"))
+        assert told["behind"] == []
+        return {one["name"]: one["state"] for one in told["sets"]}
 
     def audit(self) -> None:
         """What was emitted is what a replay of the log makes: nothing lost, nothing twice, the same state."""
@@ -118,8 +129,10 @@ def test_rules_change_under_load_and_the_replay_decides_the_same(system: CardsSy
     load = threading.Thread(target=lambda: reports.append(system.load(2000, 20)))
     versions = set(system.scored())
     load.start()
-    system.florin.run("jobs.rules", "load", "seed", f"--topic-prefix={PREFIX}")
-    system.florin.run("jobs.rules", "activate", "seed", f"--topic-prefix={PREFIX}")
+    system.rules("load", "seed")
+    assert system.states() == {"default": "active", "seed": "loaded"}
+    system.rules("activate", "seed")
+    assert system.states() == {"default": "loaded", "seed": "active"}
     load.join()
     assert len(reports) == 1
     system.load(2000, 2)  # should the commands have come after the last transaction
@@ -127,8 +140,41 @@ def test_rules_change_under_load_and_the_replay_decides_the_same(system: CardsSy
     system.audit()
 
 
+def test_a_refused_command_says_why(system: CardsSystem) -> None:
+    assert "'seed' is the active rule set" in system.rules("retire", "seed", expect=1)
+
+
+def test_commands_at_the_same_time_are_in_one_order_for_all_shards(system: CardsSystem) -> None:
+    def change(name: str) -> None:
+        for mode in ("activate", "shadow", "activate"):
+            system.rules(mode, name, "--rule", RULES[name], "--wait-s=60")
+
+    threads = [threading.Thread(target=change, args=(name,)) for name in RULES for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(system.states()) == set(RULES)
+    system.audit()
+
+
 def test_stop_and_restore_go_on_where_they_were(system: CardsSystem) -> None:
     system.florin.run("jobs.cards", "stop", f"--topic_prefix={PREFIX}")
     system.florin.run("flink", "restore", "latest", "--job", JOB, "--parallelism", "1")
     system.load(2000, 5)
+    system.audit()
+
+
+def test_a_job_begun_anew_goes_on_with_the_rules_and_histories_that_began_the_log(system: CardsSystem) -> None:
+    system.florin.stop_jobs()
+    printed = system.start("--rules=seed", expect=4)
+    assert "began with default@" in printed
+    assert "leave out --rules" in printed
+    printed = system.florin.run("jobs.cards", "start", f"--topic_prefix={PREFIX}", "--detach", expect=4)
+    assert "name the --history of the first start" in printed
+    before = system.scored().total()
+    system.start()
+    report = system.load(2000, 3)
+    assert system.scored().total() == before + report["sent"]
+    assert set(system.states()) == set(RULES)
     system.audit()

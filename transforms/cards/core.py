@@ -4,7 +4,8 @@ A transaction is scored at its log time, whatever its own timestamp says: items 
 compare timestamps, so one that comes late is scored late, and one more than five minutes ahead of the log is scored and
 flagged. An exact copy (same card, timestamp, amount and merchant) of a remembered one gets that one's verdict again and
 is neither scored nor stored, nor does it alert. What is neither a packet nor a control record for rules becomes a dead
-letter. Output lines: `transforms.cards.scored`; rules: `transforms.cards.rulebook`; cells: `transforms.cards.snapshot`.
+letter. Output lines: `transforms.cards.scored`; rules: `transforms.cards.rulebook`, and what a shard says of them
+`transforms.cards.rule_report`; cells: `transforms.cards.snapshot`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from transforms.cards.deciding import Deciding
 from transforms.cards.outputs import letter, outputs_of
 from transforms.cards.packed import WORDS
 from transforms.cards.routing import cells_of
-from transforms.cards.rulebook import PREFIX, RuleBook
+from transforms.cards.rule_report import Beginning, report
+from transforms.cards.rulebook import PREFIX, RuleBook, command_id
 from transforms.cards.rules.explain import explain
 from transforms.cards.scored import LINE
 from transforms.cards.snapshot import HERE, Main, decode_main, encode_main
@@ -47,7 +49,7 @@ class CardsCore(ShardCore):
     """
 
     NAME: ClassVar[str] = "cards"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     CELLS: ClassVar[int] = m.CELLS
     BATCH_RECORDS: ClassVar[int] = 10_000
     CYCLE_S: ClassVar[float] = 0.06
@@ -94,7 +96,7 @@ class CardsCore(ShardCore):
         if not batch.offsets:
             return []
         records = self._parse(batch)
-        outputs: list[Output] = []
+        outputs: list[Output] = self._begin(batch) if self._next == 0 else []
         done = 0
         for at in _controls(records, batch):
             outputs += self._score(records, batch, done, at)
@@ -103,6 +105,13 @@ class CardsCore(ShardCore):
         outputs += self._score(records, batch, done, len(batch))
         self._next = batch.offsets[-1] + 1
         return outputs
+
+    def _begin(self, batch: Batch) -> list[Output]:
+        began = Beginning(self.book.sets[self.book.active].rules.text, self._digest())
+        return [self._rules(report(self.book, batch.offsets[0], batch.times[0], began=began))]
+
+    def _rules(self, told: bytes) -> Output:
+        return self.topics.rules, self.partition, None, told
 
     def _parse(self, batch: Batch) -> k.Records:
         count = len(batch)
@@ -158,13 +167,15 @@ class CardsCore(ShardCore):
         return outputs, done
 
     def _command(self, batch: Batch, at: int) -> list[Output]:
-        refusal = self.book.apply(batch.values[at])
+        offset, value = batch.offsets[at], batch.values[at]
+        refusal = self.book.apply(value)
+        told = self._rules(report(self.book, offset, batch.times[at], id=command_id(value), refusal=refusal))
         if refusal is not None:
             self._deciding.refused()
-            return [letter(self.topics, self.partition, batch, at, *refusal)]
-        self._commands.append((batch.offsets[at], batch.values[at]))
+            return [told, letter(self.topics, self.partition, batch, at, *refusal)]
+        self._commands.append((offset, value))
         self._deciding.change(self.book)
-        return []
+        return [told]
 
     # Snapshots.
 

@@ -8,7 +8,8 @@ A control record is JSON that starts with `{"rules":`, one on every partition of
 
 load keeps a set; activate lets it decide from the next record on; shadow evaluates and counts it beside the active one,
 one set at a time; retire drops it, but not the active one. With `rule`, only that rule of the set changes its mode.
-`version` may be left out where only one version of the name is loaded.
+`version` may be left out where only one version of the name is loaded. What came of each, and what a shard began with,
+it tells in a record of its own (`transforms.cards.rule_report`).
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class _Command(msgspec.Struct):
 
 class _Control(msgspec.Struct):
     rules: _Command
+    id: str = ""
 
 
 class KeptState(msgspec.Struct, array_like=True):
@@ -80,8 +82,17 @@ class Kept:
 
 
 _decode = msgspec.json.Decoder(_Control).decode
+_MOST_ID = 64
 Key = tuple[str, str]
 """Name and version of a set."""
+
+
+def command_id(value: bytes) -> str:
+    """The id of a control record, 64 characters at most; empty if it cannot be read."""
+    try:
+        return _decode(value).id[:_MOST_ID]
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return ""
 
 
 class RuleBook:

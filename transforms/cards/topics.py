@@ -14,6 +14,7 @@ class Topics:
     scored: str = field(init=False)
     alerts: str = field(init=False)
     dead_letters: str = field(init=False)
+    rules: str = field(init=False)
 
     def __post_init__(self) -> None:
         for name, topic in (
@@ -21,5 +22,6 @@ class Topics:
             ("scored", "scored-transactions"),
             ("alerts", "card-alerts"),
             ("dead_letters", "card-dead-letter"),
+            ("rules", "card-rules"),
         ):
             object.__setattr__(self, name, self.prefix + topic)

@@ -16,6 +16,7 @@ from transforms.cards import memory, wire
 from transforms.cards.core import CardsCore
 from transforms.cards.fields import DUPLICATE, FRAUD, FUTURE, FUTURE_MS, LOADED
 from transforms.cards.routing import cells_of
+from transforms.cards.rule_report import Beginning, RuleReport, decode
 from transforms.cards.scored import Scored, decode_scored
 from transforms.cards.warm import warm_up
 from transforms.core import Output, SnapshotError
@@ -33,17 +34,20 @@ def text(card: int = CARD, time: int = BASE, amount: str = "100", merchant: str 
 
 
 class Feed:
-    """Gives a core records one by one at offsets 0, 1, ... and one log time."""
+    """Gives a core records one by one at offsets 0, 1, ... and one log time; `reports` is what it says of its rules."""
 
     def __init__(self, core: CardsCore | None = None, now: int = BASE) -> None:
         self.core = core or plain.make_core()
         self.offset = 0
         self.now = now
+        self.reports: list[RuleReport] = []
 
     def __call__(self, *values: bytes) -> list[Output]:
         records = [(self.offset + at, self.now, value) for at, value in enumerate(values)]
         self.offset += len(values)
-        return self.core.apply(plain.as_batch(records))
+        outputs = self.core.apply(plain.as_batch(records))
+        self.reports += [decode(value) for topic, _, _, value in outputs if topic == TOPICS.rules]
+        return [output for output in outputs if output[0] != TOPICS.rules]
 
     def scored(self, *texts: bytes) -> list[Scored]:
         outputs = self(*map(wire.packet, texts))
@@ -196,6 +200,44 @@ def test_rules_change_from_the_next_record_on_within_a_batch() -> None:
     )
     found = [decode_scored(value) for topic, _, _, value in outputs if topic == TOPICS.scored]
     assert [scored.name for scored in found] == ["BIG", "AT", "AT"]
+
+
+def test_the_first_report_says_what_verdicts_began_with() -> None:
+    feed = Feed(plain.make_core(plain.MemoryHistory({CARD: [text()]}, "the digest")))
+    feed.scored(text(), text(card=OTHER))
+    [report] = feed.reports
+    assert report.began == Beginning(plain.CAREFUL, "the digest")
+    assert (report.offset, report.at, report.id) == (0, BASE, "")
+    assert [(found.name, found.version, found.state) for found in report.sets] == [
+        ("careful", plain.PLAIN_CAREFUL.version, "active")
+    ]
+
+
+def test_every_command_is_reported_with_what_came_of_it() -> None:
+    feed = Feed()
+    feed(
+        plain.command("load", "easy", text=plain.EASY),
+        plain.command("activate", "nothing"),
+        plain.command("shadow", "easy"),
+        plain.command("shadow", "careful", rule="BIG"),
+        plain.command("activate", "easy"),
+    )
+    began, *found = feed.reports
+    assert began.began is not None
+    assert [report.offset for report in found] == [0, 1, 2, 3, 4]
+    assert [report.refused is not None for report in found] == [False, True, False, False, False]
+    assert found[1].refused is not None
+    assert found[1].refused.reason == "no rule set of 'nothing' loaded"
+    assert {report.id for report in found} == {"x"}
+    states = [[(one.name, one.state) for one in report.sets] for report in found]
+    assert states == [
+        [("careful", "active"), ("easy", "loaded")],
+        [("careful", "active"), ("easy", "loaded")],
+        [("careful", "active"), ("easy", "shadow")],
+        [("careful", "active"), ("easy", "shadow")],
+        [("careful", "loaded"), ("easy", "active")],
+    ]
+    assert found[3].sets[0].changed == {"BIG": "shadow"}
 
 
 def test_a_set_in_shadow_is_counted_and_decides_nothing() -> None:

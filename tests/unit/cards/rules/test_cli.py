@@ -16,6 +16,7 @@ from jobs.rules import cli
 from jobs.rules.backtest import Comparison, Replay
 from jobs.rules.cli import rules
 from jobs.rules.log import Log, RefusedCommand
+from transforms.cards.rule_report import decode, report
 from transforms.cards.rulebook import RuleBook
 from transforms.cards.rules.language import parse
 from transforms.cards.rulesets import shipped, text_of
@@ -41,7 +42,12 @@ def small(tmp_path: Path) -> str:
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """The commands that are sent, instead of sending them."""
     found: list[dict[str, Any]] = []
-    monkeypatch.setattr(Log, "send", lambda self, command, wait_s: found.append(command))
+
+    def send(self: Log, command: dict[str, Any], wait_s: float) -> list[int]:
+        found.append(command)
+        return []
+
+    monkeypatch.setattr(Log, "send", send)
     return found
 
 
@@ -170,21 +176,32 @@ def test_errors_are_exit_codes(monkeypatch: pytest.MonkeyPatch, error: Exception
     assert (ran.exit_code, told in ran.output) == (code, True), ran.output
 
 
-def test_list_shows_what_is_loaded_and_which_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    def book(self: Log, text: str) -> tuple[RuleBook, int]:
-        made = RuleBook(text)
-        load = {"rules": {"action": "load", "name": "small", "version": parse(SMALL).version, "text": SMALL}}
-        assert made.apply(json.dumps(load, separators=(",", ":")).encode()) is None
-        assert made.apply(b'{"rules":{"action":"shadow","name":"small","rule":"R1"}}') is None
-        return made, 2
+def test_a_command_that_not_every_shard_has_done_exits_with_4(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Log, "send", lambda *_: [1, 3])
+    ran = invoke("activate", "small")
+    assert ran.exit_code == 4
+    assert "in the log: active: small" in ran.output
+    assert "partitions 1, 3 have not acted on it yet" in ran.output
 
-    monkeypatch.setattr(Log, "book", book)
+
+def test_list_shows_what_the_shards_last_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    book = RuleBook(text_of("default"))
+    early = decode(report(book, 1, 1))
+    load = {"rules": {"action": "load", "name": "small", "version": parse(SMALL).version, "text": SMALL}}
+    assert book.apply(json.dumps(load, separators=(",", ":")).encode()) is None
+    assert book.apply(b'{"rules":{"action":"shadow","name":"small","rule":"R1"}}') is None
+    late = decode(report(book, 9, 2))
+    monkeypatch.setattr(Log, "reports", lambda self: [late, None, early, late])
     ran = invoke("list")
     assert ran.exit_code == 0, ran.output
-    assert "2 commands were refused" in ran.output
-    rows = {row["name"]: row for row in json.loads(invoke("list", "--json").output)["sets"]}
+    assert "partition 2 has not come to the last command yet" in ran.output
+    told = json.loads(invoke("list", "--json").output)
+    rows = {row["name"]: row for row in told["sets"]}
     assert (rows["default"]["state"], rows["small"]["state"]) == ("active", "loaded")
     assert rows["small"]["changed"] == {"R1": "shadow"}
+    assert told["behind"] == [2]
+    monkeypatch.setattr(Log, "reports", lambda self: [None, None])
+    assert "nothing has been scored yet" in invoke("list").output
 
 
 def scored(amount: int, fraud: int, name: str, flags: int = 0, time: int = 1_600_000_000_000) -> bytes:
