@@ -17,7 +17,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +32,14 @@ from flink.records import JobRecord
 from flink.rest import TERMINAL, FlinkError, FlinkRest
 from florin_io import tables
 from florin_io.folder import Folder, FolderUnreachable
+from jobs.card_population import PeopleOf, population_options
 from transforms.card_history import InputFile, Load, LoadHistories, SimulateHistories, rejects_name
 from transforms.cards.history_files import MANIFEST, HistoryError, Manifest, read_manifest, verify
 from transforms.cards.routing import CARD_CELLS
-from transforms.cards.simulate import START_MS, Population
 
 FAILED, USAGE, UNREACHABLE, UNFIT = 1, 2, 3, 4
 _PROGRESS_S = 2.0
 _POLL_S = 0.2
-_START = datetime.fromtimestamp(START_MS / 1000, UTC).date().isoformat()
 
 
 @click.command(
@@ -57,13 +55,7 @@ _START = datetime.fromtimestamp(START_MS / 1000, UTC).date().isoformat()
 @click.option("--packets", "packet_files", multiple=True, metavar="FILES", help="Load files of 100-byte packets.")
 @click.option("--partitions", type=click.IntRange(1, 999), default=4, show_default=True,
               help="Partitions of the transactions' topic, as given to jobs.cards.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Seed of the simulation.")
-@click.option("--start", default=_START, show_default=True, metavar="DATE",
-              help="Simulated histories end at this midnight (UTC).")  # fmt: skip
-@click.option("--per-day", type=float, default=1.0, show_default=True,
-              help="Simulated transactions of an average card in a day.")  # fmt: skip
-@click.option("--skew", type=float, default=1.0, show_default=True,
-              help="How unevenly simulated cards are used; 0: all alike.")  # fmt: skip
+@population_options(start="Simulated histories end at this midnight (UTC).")
 @click.option("--overwrite", is_flag=True, help="Replace other histories in the folder.")
 @click.option("--verify", "only_verify", is_flag=True, help="Load nothing; check every file against the manifest.")
 @click.option("--runner", default="FlinkRunner", show_default=True,
@@ -75,9 +67,8 @@ _START = datetime.fromtimestamp(START_MS / 1000, UTC).date().isoformat()
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on one line.")
 def main(
     out: str, cards: int | None, csv_files: tuple[str, ...], parquet_files: tuple[str, ...],
-    packet_files: tuple[str, ...], partitions: int, seed: int, start: str, per_day: float, skew: float,
-    overwrite: bool, only_verify: bool, runner: str, parallelism: int, flink_master: str | None, job_name: str,
-    as_json: bool,
+    packet_files: tuple[str, ...], partitions: int, people_of: PeopleOf, overwrite: bool, only_verify: bool,
+    runner: str, parallelism: int, flink_master: str | None, job_name: str, as_json: bool,
 ) -> None:  # fmt: skip
     console = Console(highlight=False, stderr=as_json)
     folder = Folder(out if "://" in out else str(Path(out).absolute()))
@@ -91,7 +82,7 @@ def main(
         if (cards is None) == (not files):
             raise click.UsageError("give --cards to simulate histories, or --csv, --parquet or --packets to load them")
         if cards is not None:
-            people = Population(cards, seed, _midnight(start), per_day, skew)
+            people = people_of(cards)
             source: dict[str, Any] = {"kind": "simulated", **vars(people)}
             transform: beam.PTransform = SimulateHistories(load := Load(folder, partitions, source), people)
         else:
@@ -125,13 +116,6 @@ def main(
 def _input_files(wanted: list[tuple[str, str]]) -> list[tuple[str, str, int]]:
     """Form, path and size of every file. Raises FileNotFoundError."""
     return [(form, path, size) for form, pattern in wanted for path, size in tables.match(pattern)]
-
-
-def _midnight(date: str) -> int:
-    try:
-        return int(datetime.fromisoformat(date).replace(tzinfo=UTC).timestamp() * 1000)
-    except ValueError as error:
-        raise click.UsageError(f"--start takes a date as 2022-01-01, got {date!r}") from error
 
 
 def _prepare(load: Load, overwrite: bool) -> Manifest | None:
@@ -184,7 +168,7 @@ def _run(
         told += ["--direct_running_mode=multi_processing", f"--direct_num_workers={parallelism}"]
         # Its worker processes tell everything they do on our terminal.
         told.append("--default_sdk_harness_log_level=ERROR")
-        logging.getLogger("apache_beam").setLevel(logging.ERROR)
+        logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what fails the job is raised, and told by us
     with beam.Pipeline(options=PipelineOptions(told)) as pipeline:
         _ = pipeline | "Histories" >> transform
 
@@ -198,11 +182,8 @@ def _progress(folder: Folder, partitions: int, console: Console) -> Iterator[Non
         while not done.wait(_PROGRESS_S):
             made = [file.stat() for file in Path(folder.where).glob("partition-*/cell-*.arrow")]
             new = [stat.st_size for stat in made if stat.st_mtime >= began]
-            console.print(
-                f"{time.time() - began:5.0f} s | {len(new)} of at most {partitions * CARD_CELLS} files, "
-                f"{sum(new) / 1e6:,.0f} MB",
-                soft_wrap=True,
-            )
+            files = f"{len(new)} of at most {partitions * CARD_CELLS} files, {sum(new) / 1e6:,.0f} MB"
+            console.print(f"{time.time() - began:5.0f} s | {files if new else 'workers begin'}", soft_wrap=True)
 
     watcher = threading.Thread(target=tell, daemon=True)
     if folder.is_local:

@@ -10,6 +10,7 @@ this command started.
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 from rich.console import Console
@@ -51,11 +52,12 @@ def _demonstrate(cards: int, rate: float, seconds: float, console: Console) -> i
         code = step(console, "jobs.load", *load, f"--save={report}", may_fail=True)
         if code not in (0, 1):
             raise StepFailed(f"python -m jobs.load {' '.join(load)}", code)
-        place.write_text(json.dumps({"day": json.loads(report.read_text())["next_day"]}))
+        day = json.loads(report.read_text())["next_day"]
+        place.write_text(json.dumps({"day": day}))
         _explain(alerts, console)
     finally:
         alerts.close()
-    _show_where(console)
+    _show_where(day, console)
     return code
 
 
@@ -72,22 +74,29 @@ def _explain(alerts: TopicReader, console: Console) -> None:
     for alert in found:
         masked = f"{alert.card:014d}"
         console.print(
-            f"  card {masked[:4]}******{masked[-4:]}, amount {alert.amount:,}: rule {alert.name}, score {alert.score}",
+            f"\n  card {masked[:4]}******{masked[-4:]}, amount {alert.amount:,}: {alert.name}, score {alert.score}",
             soft_wrap=True,
         )
         for hit in alert.hits or []:
-            console.print(f"    {json.dumps(hit)}", soft_wrap=True, markup=False)
+            _show_hit(hit, decided=hit["name"] == alert.name, console=console)
 
 
-def _show_where(console: Console) -> None:
+def _show_hit(hit: dict[str, Any], *, decided: bool, console: Console) -> None:
+    what = "decided" if decided else "in shadow" if hit["mode"] == "shadow" else "would have, too"
+    facts = ", ".join(f"{fact['text']} = {fact['value']}" for fact in hit["facts"])
+    console.print(f"    {hit['name']} ({what}): {hit['description']}", soft_wrap=True, markup=False)
+    console.print(f"      {facts}", soft_wrap=True, markup=False)
+
+
+def _show_where(day: int, console: Console) -> None:
     shown = python_shown()
     console.print(
         f"\nEverything still runs. Where to look:\n"
         f"  Flink's web UI      {endpoints.resolve().flink}\n"
         f"  its progress        {shown} -m jobs.cards report\n"
         f"  the rules           {shown} -m jobs.rules list\n"
-        f"  change the rules    {shown} -m jobs.rules load my-rules.yaml\n"
-        f"  more load           {shown} -m jobs.load cards --rate=10000 --watch --from-day=DAY\n"
+        f"  change the rules    {shown} -m jobs.rules load my-rules.yaml --activate\n"
+        f"  more load           {shown} -m jobs.load cards --rate=10000 --watch --from-day={day}\n"
         f"  stop it             {shown} -m jobs.cards stop\n"
         f"  stop all of it      make down",
         soft_wrap=True,

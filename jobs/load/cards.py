@@ -34,6 +34,8 @@ WINDOW_S = 10
 CLOSED_LOOP = 200_000
 _SLICE = 2_000
 _IDLE_S = 0.001
+_TOP = 2
+"""Rules in a line of progress: those that flagged most."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +81,21 @@ class CardsProgress:
 
     def line(self) -> str:
         """One line for people."""
-        text = f"{self.seconds:5.0f} s | sent {self.sent:,} at {self.sent_per_s:,.0f}/s"
         seen = self.watched
         if seen is None:
-            return text
+            return f"{self.seconds:5.0f} s | {self.sent_per_s:,.0f}/s sent, {self.sent:,} in all"
         latency = "-" if seen["p50_ms"] is None else f"p50 {seen['p50_ms']} ms, p99 {seen['p99_ms']} ms"
-        shares = [f"{name} {_percent(seen[name])}" for name in ("flagged_share", "precision", "recall")]
-        return f"{text} | scored {seen['scored']:,} at {seen['per_s']:,.0f}/s, {latency} | {', '.join(shares)}"
+        rules = sorted(seen["rules"].items(), key=lambda item: -item[1]["flagged"])[:_TOP]
+        return " | ".join(
+            (
+                f"{self.seconds:5.0f} s",
+                f"{seen['per_s']:,.0f}/s scored, {seen['scored']:,} of {self.sent:,}",
+                latency,
+                f"fraud {_percent(seen['flagged_share'])}, precision {_percent(seen['precision'])}, "
+                f"recall {_percent(seen['recall'])}",
+                ", ".join(f"{name} {told['flagged']:,}" for name, told in rules) or "no rule yet",
+            )
+        )
 
 
 @dataclass(frozen=True)

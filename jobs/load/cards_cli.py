@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from jobs.card_population import PeopleOf, population_options
 from jobs.load.cards import CLOSED_LOOP, CardsConfig, CardsReport, run
 from jobs.load.terminal import guarded
-from transforms.cards.simulate import SCENARIOS, START_MS, Mix, Population
-
-_START = datetime.fromtimestamp(START_MS / 1000, UTC).date().isoformat()
+from transforms.cards.simulate import SCENARIOS, Mix
 
 
 @click.command(
@@ -38,14 +36,9 @@ _START = datetime.fromtimestamp(START_MS / 1000, UTC).date().isoformat()
               help="Seconds of sending. [60 without --count]")  # fmt: skip
 @click.option("--count", type=click.IntRange(min=1), help="Transactions to send.")
 @click.option("--cards", "many", type=click.IntRange(min=1), default=1_000_000, show_default=True, help="Cards.")
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Same seed, same bytes.")
-@click.option("--start", default=_START, show_default=True, metavar="DATE",
-              help="Midnight (UTC) at which the simulation starts.")  # fmt: skip
+@population_options(start="Midnight (UTC) at which the simulation starts.")
 @click.option("--from-day", type=click.FloatRange(min=0), default=0, show_default=True,
               help="Simulated days after --start at which to go on; a report says where its run ended.")  # fmt: skip
-@click.option("--per-day", type=float, default=1.0, show_default=True,
-              help="Simulated transactions of an average card in a day.")  # fmt: skip
-@click.option("--skew", type=float, default=1.0, show_default=True, help="How unevenly cards are used; 0: all alike.")
 @click.option("--fraud", type=float, default=Mix.fraud, show_default=True, help="Share of fraud.")
 @click.option("--late", type=float, default=Mix.late, show_default=True, help="Share that comes out of order.")
 @click.option("--duplicates", type=float, default=Mix.duplicates, show_default=True, help="Share that comes twice.")
@@ -68,17 +61,17 @@ _START = datetime.fromtimestamp(START_MS / 1000, UTC).date().isoformat()
 @click.option("--topic-prefix", default="", help="Goes before every topic name.")
 @click.option("--kafka", help="Bootstrap servers. [FLORIN_KAFKA, the local stack, localhost:9092]")
 def cards(
-    rate: float, duration: float | None, count: int | None, many: int, seed: int, start: str, from_day: float,
-    per_day: float, skew: float, fraud: float, late: float, duplicates: float, future: float, labels: Path | None,
-    file: Path | None, watch: bool, in_flight: int, warmup_s: float, grace_s: float, form: str, save: Path | None,
-    topic_prefix: str, kafka: str | None,
+    rate: float, duration: float | None, count: int | None, many: int, people_of: PeopleOf, from_day: float,
+    fraud: float, late: float, duplicates: float, future: float, labels: Path | None, file: Path | None, watch: bool,
+    in_flight: int, warmup_s: float, grace_s: float, form: str, save: Path | None, topic_prefix: str,
+    kafka: str | None,
 ) -> None:  # fmt: skip
     if duration is None and count is None:
         duration = 60.0
     try:
         config = CardsConfig(
-            Population(many, seed, _midnight(start), per_day, skew), Mix(fraud, late, duplicates, future), rate,
-            duration, count, from_day, watch, in_flight, warmup_s, grace_s, labels, file, kafka, topic_prefix,
+            people_of(many), Mix(fraud, late, duplicates, future), rate, duration, count, from_day, watch, in_flight,
+            warmup_s, grace_s, labels, file, kafka, topic_prefix,
         )  # fmt: skip
     except ValueError as error:
         raise click.UsageError(str(error)) from error
@@ -91,13 +84,6 @@ def cards(
     else:
         show(report, Console(highlight=False))
     sys.exit(130 if report.interrupted else 0 if report.ok else 1)
-
-
-def _midnight(date: str) -> int:
-    try:
-        return int(datetime.fromisoformat(date).replace(tzinfo=UTC).timestamp() * 1000)
-    except ValueError as error:
-        raise ValueError(f"--start takes a date as 2022-01-01, got {date!r}") from error
 
 
 def show(report: CardsReport, console: Console) -> None:

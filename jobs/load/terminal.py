@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
 import threading
@@ -41,8 +42,9 @@ def guarded(work: Callable[[Callable[[Line], None], threading.Event], _Result]) 
         click.echo("\nstopping: waiting for what is in flight (Ctrl-C again: at once)", err=True)
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    progress = _Progress()
     try:
-        return work(_printer(), stop)
+        return work(progress, stop)
     except (KafkaUnreachable, KafkaException, TopicsMissing) as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(3)
@@ -52,22 +54,30 @@ def guarded(work: Callable[[Callable[[Line], None], threading.Event], _Result]) 
     except KeyboardInterrupt:
         sys.exit(130)
     finally:
+        progress.close()
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _printer() -> Callable[[Line], None]:
+class _Progress:
     """Prints progress: one line kept up to date on a terminal, else a plain line every few seconds."""
-    terminal = sys.stderr.isatty()
-    printed = 0.0
 
-    def show_progress(progress: Line) -> None:
-        nonlocal printed
-        if terminal:
-            sys.stderr.write(f"\r\x1b[K{progress.line()}")
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._printed = 0.0
+
+    def __call__(self, progress: Line) -> None:
+        if self._terminal:
+            # What is wider would leave its first rows behind.
+            text = progress.line()[: shutil.get_terminal_size().columns - 1]
+            sys.stderr.write(f"\r\x1b[K{text}")
             sys.stderr.flush()
-        elif time.monotonic() - printed >= _PLAIN_EVERY_S:
-            printed = time.monotonic()
+            self._printed = time.monotonic()
+        elif time.monotonic() - self._printed >= _PLAIN_EVERY_S:
+            self._printed = time.monotonic()
             click.echo(progress.line(), err=True)
 
-    return show_progress
+    def close(self) -> None:
+        """What follows begins on a line of its own."""
+        if self._terminal and self._printed:
+            sys.stderr.write("\n")
