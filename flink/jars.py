@@ -1,4 +1,7 @@
-"""Fetches the jars that jars.lock lists from Maven Central (or FLORIN_MAVEN) into the cache, verified by sha256."""
+"""Fetches the jars that jars.lock lists from Maven Central (or FLORIN_MAVEN) into the cache, verified by sha256.
+
+python -m flink.jars [SET]...       # all sets, or those named: beam, kafka
+"""
 
 from __future__ import annotations
 
@@ -63,9 +66,12 @@ def parse_lock(text: str) -> list[Jar]:
 
 
 def locked(names: Iterable[str] = ()) -> list[Jar]:
-    """The jars of the named sets, or all."""
-    wanted = set(names)
-    return [jar for jar in parse_lock(LOCK_FILE.read_text(encoding="utf-8")) if not wanted or jar.set in wanted]
+    """The jars of the named sets, or all. Raises LockError if there is no such set."""
+    wanted, every = set(names), parse_lock(LOCK_FILE.read_text(encoding="utf-8"))
+    if unknown := wanted - {jar.set for jar in every}:
+        known = ", ".join(sorted({jar.set for jar in every}))
+        raise LockError(f"{LOCK_FILE.name} has no set {', '.join(sorted(unknown))}, but {known}")
+    return [jar for jar in every if not wanted or jar.set in wanted]
 
 
 def file_of(jar: Jar) -> Path:
@@ -116,9 +122,9 @@ def _download(client: httpx.Client, url: str, jar: Jar, advance: Callable[[int],
         raise
 
 
-def fetch(console: Console | None = None) -> int:
-    """Makes every locked jar present in the cache; returns how many had to be fetched."""
-    missing = [jar for jar in locked() if not file_of(jar).exists()]
+def fetch(console: Console | None = None, names: Iterable[str] = ()) -> int:
+    """Makes the jars of the named sets, or all, present in the cache; returns how many had to be fetched."""
+    missing = [jar for jar in locked(names) if not file_of(jar).exists()]
     if not missing:
         return 0
     console = console or Console(file=sys.stderr)
@@ -152,4 +158,4 @@ def fetch(console: Console | None = None) -> int:
 
 
 if __name__ == "__main__":
-    fetch()
+    fetch(names=sys.argv[1:])

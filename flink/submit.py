@@ -107,12 +107,12 @@ def worker_command() -> str:
     return str(script)
 
 
-def flink_defaults(argv: list[str], job_name: str, parallelism: int, *, streaming: bool = True) -> list[str]:
-    """The Beam options given, with ours for those not given."""
+def flink_defaults(argv: list[str], job_name: str, parallelism: int | None, *, streaming: bool = True) -> list[str]:
+    """The Beam options given, with ours for those not given; a parallelism of None is left to the cluster's default."""
     defaults: dict[str, str | None] = {
         "runner": "FlinkRunner",
         "job_name": job_name,
-        "parallelism": str(parallelism),
+        "parallelism": None if parallelism is None else str(parallelism),
         "max_parallelism": str(MAX_PARALLELISM),
         "environment_type": "PROCESS",
         "environment_config": json.dumps({"command": worker_command()}),
@@ -155,6 +155,26 @@ class _Submitter(FlinkRunner):
         )
 
 
+def _jar_of(pipeline: beam.Pipeline) -> bytes:
+    jars.fetch(names=["beam"])
+    submitter = _Submitter()
+    pipeline.runner = submitter
+    pipeline.run()
+    return submitter.jar
+
+
+def write_jar(pipeline: beam.Pipeline, file: Path) -> None:
+    """Writes the pipeline as a jar for a Flink that runs it by itself, with `uber.ENTRY_CLASS` (application mode).
+
+    It points to Beam's jars and names the worker command by path: both must be on that Flink's machines, too.
+    """
+    jar = _jar_of(pipeline)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f"{file.name}.part")
+    part.write_bytes(jar)
+    part.replace(file)
+
+
 def submit(
     pipeline: beam.Pipeline, record: JobRecord, *, flink: str | None = None, savepoint: str | None = None,
     bounded: bool = False,
@@ -166,15 +186,11 @@ def submit(
     are too few, or the job fails before it ran once (then it is cancelled).
     """
     began = time.monotonic()
-    jars.fetch()
     cluster = find_cluster(flink)
     with FlinkRest(cluster.url) as rest:
         _refuse_second(rest, record.name)
         _wait_for_slots(rest, record.parallelism)
-        submitter = _Submitter()
-        pipeline.runner = submitter
-        pipeline.run()
-        job_id = _start(rest, submitter.jar, savepoint)
+        job_id = _start(rest, _jar_of(pipeline), savepoint)
         record = replace(record, job_id=job_id, flink=cluster.url)
         record.save()
         _wait_until_running(rest, job_id, bounded)

@@ -131,7 +131,8 @@ def job_of(options: argparse.Namespace) -> launch.StreamingJob:
     def build(pipeline: beam.Pipeline) -> None:
         first = first_rules(Log(settings.bootstrap, topics), rules, digest, restored=restored)
         shards = card_shards(topics, options.partitions, first, folder, explain=options.explain)
-        _compile()
+        if not options.jar:  # which workers elsewhere run
+            _compile()
         pipeline | "Score" >> RunShards(shards, settings, namespace=NAMESPACE, max_parallelism=options.max_parallelism)
 
     return launch.StreamingJob(

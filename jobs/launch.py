@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -19,6 +20,7 @@ from flink.errors import StackError
 from flink.records import JobRecord
 from flink.rest import FlinkRest
 from florin_io import endpoints
+from florin_io.control import NotPaused, pause_and_wait
 from florin_io.kafka import topics as kafka_topics
 from florin_io.kafka.client import KafkaUnreachable, admin
 from florin_io.kafka.log import GroupOffsets
@@ -26,11 +28,13 @@ from jobs import progress
 
 OK, JOB_FAILED, USAGE, UNREACHABLE, UNFIT = 0, 1, 2, 3, 4
 EXIT_CODES = """exit codes:
-  0    the job was submitted and Ctrl-C or --detach left it running, or it was stopped with a savepoint
+  0    the job was submitted and Ctrl-C or --detach left it running, or it was stopped with a savepoint; its jar was
+       written; its shards are paused
   1    the job failed, or was cancelled
   2    wrong options
   3    Kafka, Flink or PostgreSQL cannot be reached
-  4    topics, state or another precondition do not fit; the message says which and the remedy"""
+  4    topics, state or another precondition do not fit, or a shard does not pause; the message says which and the
+       remedy"""
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,18 @@ def parser(module: str, description: str) -> argparse.ArgumentParser:
         "--dry-run", action="store_true", help="check options, topics and cluster, print the graph, submit nothing"
     )
     way.add_argument(
+        "--jar",
+        metavar="FILE",
+        help="make the topics, write the job as a jar for a Flink that runs it by itself (application mode, as on "
+        "Kubernetes), submit nothing; parallelism and savepoint are then that Flink's",
+    )
+    way.add_argument(
+        "--pause",
+        action="store_true",
+        help="let the running job's shards stop at a control record, and return when all have: within five minutes "
+        "make the savepoint for an upgrade (`python -m flink savepoint --for-upgrade` does both)",
+    )
+    way.add_argument(
         "--detach", action="store_true", help="return as soon as the job runs instead of showing its progress"
     )
     return made
@@ -160,22 +176,36 @@ def _run(job: StreamingJob, options: argparse.Namespace, beam_options: list[str]
     found = endpoints.resolve(kafka=options.kafka, flink=options.flink_master)
     if options.attach:
         return _attach(job, found.flink, found.kafka, console)
+    if options.pause:
+        return _pause(job, found.kafka, console)
     console.print(f"Kafka at {found.kafka} ({found.origin['kafka']})", soft_wrap=True)
     missing = kafka_topics.ensure(admin(found.kafka), job.topics, create=not options.dry_run)
     for name in missing:
         console.print(f"  {'would make' if options.dry_run else 'made'} topic {name}", soft_wrap=True)
-    try:
-        console.print(str(submit.find_cluster(options.flink_master)), soft_wrap=True)
-    except StackError as error:
-        raise _Unreachable(str(error)) from error
+    if not options.jar:
+        try:
+            console.print(str(submit.find_cluster(options.flink_master)), soft_wrap=True)
+        except StackError as error:
+            raise _Unreachable(str(error)) from error
     given = [f"--{name}={getattr(options, name)}" for name in ("max_parallelism", "checkpointing_interval")]
+    parallelism = None if options.jar else options.parallelism
     pipeline = beam.Pipeline(
-        options=PipelineOptions(submit.flink_defaults(given + beam_options, job.name, options.parallelism))
+        options=PipelineOptions(submit.flink_defaults(given + beam_options, job.name, parallelism))
     )
     job.build(pipeline)
     if options.dry_run:
         _print_graph(pipeline, console)
         return OK
+    if options.jar:
+        submit.write_jar(pipeline, Path(options.jar))
+        console.print(f"job {job.name} is in {options.jar}", soft_wrap=True)
+        return OK
+    return _submit(job, options, pipeline, found.kafka, console)
+
+
+def _submit(
+    job: StreamingJob, options: argparse.Namespace, pipeline: beam.Pipeline, kafka: str, console: Console
+) -> int:
     record = JobRecord(
         name=job.name,
         parallelism=options.parallelism,
@@ -183,7 +213,7 @@ def _run(job: StreamingJob, options: argparse.Namespace, beam_options: list[str]
         log_topic=job.log if job.pauses else "",
         partitions=job.partitions,
         group=job.group,
-        kafka=found.kafka,
+        kafka=kafka,
         core_version=job.core_version,
     )
     handle = submit.submit(pipeline, record, flink=options.flink_master, savepoint=options.savepoint_path)
@@ -194,7 +224,21 @@ def _run(job: StreamingJob, options: argparse.Namespace, beam_options: list[str]
         _print_ways(job, console)
         return OK
     with FlinkRest(handle.flink) as rest:
-        return _follow(job, rest, handle.job_id, found.kafka, console)
+        return _follow(job, rest, handle.job_id, kafka, console)
+
+
+def _pause(job: StreamingJob, kafka: str, console: Console) -> int:
+    """The first half of an upgrade; whoever runs the cluster makes the savepoint."""
+    if not job.pauses:
+        console.print(f"job {job.name} needs no pause: a savepoint at any point will do")
+        return OK
+    try:
+        pause_and_wait(kafka, job.log, job.partitions, job.group)
+    except NotPaused as error:
+        _complain(error)
+        return UNFIT
+    console.print(f"all {job.partitions} shards of {job.name} stand still; make the savepoint within five minutes")
+    return OK
 
 
 def _attach(job: StreamingJob, flink: str, kafka: str, console: Console) -> int:

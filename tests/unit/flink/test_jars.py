@@ -93,6 +93,12 @@ def test_the_lock_in_the_repository_holds_beam_and_kafka_and_nothing_of_flink() 
     assert entries == sorted(entries)
 
 
+def test_sets_are_fetched_by_name_and_one_that_is_not_there_is_refused() -> None:
+    assert {entry.set for entry in jars.locked(["beam"])} == {"beam"}
+    with pytest.raises(LockError, match="no set baem, but beam, kafka"):
+        jars.locked(["beam", "baem"])
+
+
 def test_fetches_what_lacks_and_tries_again_after_an_error(
     repository: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from pathlib import Path
 
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.portability.api import beam_runner_api_pb2
+from google.protobuf import json_format
 
 from flink import submit
 from flink.errors import StackError
@@ -67,7 +70,7 @@ def test_no_cluster_names_address_its_origin_and_the_command_that_starts_one() -
 
 
 def test_submitting_without_a_cluster_fails_before_anything_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flink.jars.fetch", lambda: 0)
+    monkeypatch.setattr("flink.jars.fetch", lambda names: 0)
     pipeline = beam.Pipeline(options=PipelineOptions(submit.flink_defaults([], "transfer", 2)))
     with pytest.raises(StackError, match="No Flink answers"):
         submit.submit(pipeline, JobRecord("transfer", 2), flink="127.0.0.1:9")
@@ -85,3 +88,25 @@ def test_of_a_failed_job_the_python_traceback_is_told() -> None:
     assert told.splitlines()[-1] == "ValueError: partition 3"
     assert submit.cause([java]) == "java.lang.RuntimeException: Failed to finish\nCaused by: java.lang.NullPointer"
     assert "logs jobmanager" in submit.cause([])
+
+
+def test_a_jar_leaves_parallelism_and_savepoint_to_the_flink_that_runs_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("flink.jars.fetch", lambda names: 0)
+    monkeypatch.setenv("FLORIN_WORKER", "/opt/florin/bin/worker")
+    told = submit.flink_defaults(["--flink_master=elsewhere"], "transfer", None)
+    pipeline = beam.Pipeline(options=PipelineOptions(told))
+    _ = pipeline | "Nothing" >> beam.Impulse()
+    submit.write_jar(pipeline, file := tmp_path / "jobs" / "transfer.jar")
+    assert [found.name for found in file.parent.iterdir()] == [file.name]
+    with zipfile.ZipFile(file) as jar:
+        graph = jar.read("BEAM-PIPELINE/pipeline/pipeline.json")
+        options = json.loads(jar.read("BEAM-PIPELINE/pipeline/pipeline-options.json"))
+    found = json_format.Parse(graph, beam_runner_api_pb2.Pipeline()).components.environments.values()
+    commands = [beam_runner_api_pb2.ProcessPayload.FromString(environment.payload).command for environment in found]
+    assert commands == ["/opt/florin/bin/worker"]
+    names = {name.removeprefix("beam:option:").removesuffix(":v1"): value for name, value in options.items()}
+    assert names["job_name"] == "transfer"
+    assert names["flink_master"] == "[auto]"
+    assert str(names["parallelism"]) == "-1", "Beam's word for: the cluster's default"
