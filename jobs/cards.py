@@ -170,13 +170,14 @@ def _name(options: argparse.Namespace) -> str:
 def history_folder(where: str | None, partitions: int) -> tuple[str | None, str]:
     """The folder and the digest of its histories; None and an empty one without.
 
-    Every file is there with its size; contents are checked by the workers as they read. Raises ValueError.
+    Every file is there with its size, and a local one with its contents; each worker checks those that it reads, too.
+    Raises ValueError.
     """
     if where is None:
         return None, ""
     folder = Folder(where if "://" in where else str(Path(where).absolute()))
     try:
-        manifest = verify(folder, partitions, contents=False)
+        manifest = verify(folder, partitions, contents=folder.is_local)
     except FolderUnreachable as error:
         raise ValueError(f"--history: {error}") from error
     return folder.where, manifest.digest

@@ -10,7 +10,6 @@ this command started.
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import click
 from rich.console import Console
@@ -18,6 +17,7 @@ from rich.console import Console
 from flink.paths import home
 from florin_io import endpoints
 from florin_io.kafka.log import TopicReader
+from jobs.card_log import alert_lines
 from jobs.demo import StepFailed, demonstrate, python_shown, runs, step
 from transforms.cards.scored import Scored, decode_scored
 from transforms.cards.topics import Topics
@@ -72,20 +72,8 @@ def _explain(alerts: TopicReader, console: Console) -> None:
                 names.add(alert.name)
     console.print("\nA few alerts, explained:")
     for alert in found:
-        masked = f"{alert.card:014d}"
-        console.print(
-            f"\n  card {masked[:4]}******{masked[-4:]}, amount {alert.amount:,}: {alert.name}, score {alert.score}",
-            soft_wrap=True,
-        )
-        for hit in alert.hits or []:
-            _show_hit(hit, decided=hit["name"] == alert.name, console=console)
-
-
-def _show_hit(hit: dict[str, Any], *, decided: bool, console: Console) -> None:
-    what = "decided" if decided else "in shadow" if hit["mode"] == "shadow" else "would have, too"
-    facts = ", ".join(f"{fact['text']} = {fact['value']}" for fact in hit["facts"])
-    console.print(f"    {hit['name']} ({what}): {hit['description']}", soft_wrap=True, markup=False)
-    console.print(f"      {facts}", soft_wrap=True, markup=False)
+        for line in alert_lines(alert):
+            console.print(f"  {line}", soft_wrap=True, markup=False)
 
 
 def _show_where(day: int, console: Console) -> None:
@@ -94,6 +82,7 @@ def _show_where(day: int, console: Console) -> None:
         f"\nEverything still runs. Where to look:\n"
         f"  Flink's web UI      {endpoints.resolve().flink}\n"
         f"  its progress        {shown} -m jobs.cards report\n"
+        f"  alerts, explained   {shown} -m jobs.card_log alerts --last 10\n"
         f"  the rules           {shown} -m jobs.rules list\n"
         f"  change the rules    {shown} -m jobs.rules load my-rules.yaml --activate\n"
         f"  more load           {shown} -m jobs.load cards --rate=10000 --watch --from-day={day}\n"
