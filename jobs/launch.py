@@ -175,6 +175,7 @@ def _run(job: StreamingJob, options: argparse.Namespace, beam_options: list[str]
         )
     found = endpoints.resolve(kafka=options.kafka, flink=options.flink_master)
     if options.attach:
+        _cluster(options)
         return _attach(job, found.flink, found.kafka, console)
     if options.pause:
         return _pause(job, found.kafka, console)
@@ -183,10 +184,7 @@ def _run(job: StreamingJob, options: argparse.Namespace, beam_options: list[str]
     for name in missing:
         console.print(f"  {'would make' if options.dry_run else 'made'} topic {name}", soft_wrap=True)
     if not options.jar:
-        try:
-            console.print(str(submit.find_cluster(options.flink_master)), soft_wrap=True)
-        except StackError as error:
-            raise _Unreachable(str(error)) from error
+        console.print(str(_cluster(options)), soft_wrap=True)
     given = [f"--{name}={getattr(options, name)}" for name in ("max_parallelism", "checkpointing_interval")]
     parallelism = None if options.jar else options.parallelism
     pipeline = beam.Pipeline(
@@ -201,6 +199,13 @@ def _run(job: StreamingJob, options: argparse.Namespace, beam_options: list[str]
         console.print(f"job {job.name} is in {options.jar}", soft_wrap=True)
         return OK
     return _submit(job, options, pipeline, found.kafka, console)
+
+
+def _cluster(options: argparse.Namespace) -> submit.Cluster:
+    try:
+        return submit.find_cluster(options.flink_master)
+    except StackError as error:
+        raise _Unreachable(str(error)) from error
 
 
 def _submit(
