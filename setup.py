@@ -71,6 +71,8 @@ TEST = [
     "import-linter>=2.1,<3",
     "ruff>=0.8,<1",
     "mypy>=1.13,<3",
+    # Manifests against the schemas of Kubernetes and its operators.
+    "jsonschema>=4.18,<5",
     # Types of psutil.
     "types-psutil>=6,<8",
     # Types of PyYAML.
