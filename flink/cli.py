@@ -75,8 +75,8 @@ def up(
         home=str(paths.home()),
         taskmanagers=taskmanagers,
         taskmanager_heap_mb=taskmanager_heap,
-        controller=free_port(19093, taken),
-        jobmanager=free_port(16123, taken),
+        controller=free_port(port_base + 5 if port_base else 19093, taken),
+        jobmanager=free_port(port_base + 6 if port_base else 16123, taken),
         **ports,
     )
     began = time.monotonic()
