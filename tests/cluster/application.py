@@ -40,7 +40,7 @@ class Application(Florin):
         write_files(self._config)
         for child in (self._jobmanager(jar, parallelism, savepoint), *self._taskmanagers()):
             self._running.append(children.start(self._config, child))
-        eventually("the job runs", self._runs, 120)
+        eventually("the job runs", self._runs)
 
     def _jobmanager(self, jar: Path, parallelism: int, savepoint: str | None) -> Child:
         session = children.jobmanager(self._config)

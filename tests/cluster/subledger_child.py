@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 from tests.cluster.subledger_books import Posting, fill, put_into_the_books
 from transforms.subledger_db import requests
@@ -48,8 +49,10 @@ def main(url: str, schema: str, *rest: str) -> int:
                 except Fenced:
                     return 5
                 return 99
-            case "slow":
-                time.sleep(0.5)
+            case "wait":  # for a file
+                end = time.monotonic() + 120
+                while not Path(request.options["until"]).exists() and time.monotonic() < end:
+                    time.sleep(0.05)
         put_into_the_books(connection, request, postings)
         return 0
 

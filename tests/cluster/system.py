@@ -19,6 +19,7 @@ from confluent_kafka.admin import OffsetSpec
 
 from florin_io.kafka.client import admin, client_config
 from florin_io.kafka.log import LogReader, committed_offsets, end_offsets
+from jobs import audit
 from jobs.load.config import Config
 from jobs.load.report import Report
 from jobs.load.transfer import run as run_load
@@ -81,7 +82,7 @@ class TransferSystem:
         thread = threading.Thread(target=drive, name=LOAD)
         thread.start()
         try:
-            eventually("traffic flows", lambda: bool(failures) or self.flows(before), 30)
+            eventually("traffic flows", lambda: bool(failures) or self.flows(before))
             yield reports
         finally:
             thread.join()
@@ -103,7 +104,7 @@ class TransferSystem:
 
     def audit(self) -> None:
         """Replay the log: byte for byte what a read_committed reader sees, nothing lost and nothing doubled."""
-        printed = self.florin.run("jobs.audit", "transfer", "--topic-prefix", self.prefix)
+        printed = self.florin.call(audit.main, "transfer", "--topic-prefix", self.prefix)
         assert "equal, byte for byte" in printed, printed
 
     def records(self, topic: str) -> list[list[tuple[int, bytes]]]:
@@ -201,9 +202,9 @@ class TransferSystem:
         known = len(self.failures())
         began = time.monotonic()
         os.kill(victim.pid, signal.SIGKILL)
-        eventually(f"Flink notices the kill of {what}", lambda: len(self.failures()) > known, 60)
+        eventually(f"Flink notices the kill of {what}", lambda: len(self.failures()) > known)
         noticed = time.monotonic() - began
-        eventually(f"the job runs again after the kill of {what}", self.is_up, 120)
+        eventually(f"the job runs again after the kill of {what}", self.is_up)
         runs = time.monotonic() - began
         self.wait_for_flow(f"after kill -9 of {what}, noticed after {noticed:.1f} s, running after {runs:.1f} s", began)
 
@@ -218,7 +219,7 @@ class TransferSystem:
             flowed = flowed or self.flows(before)
             return flowed or not any(thread.is_alive() for thread in loads)
 
-        eventually(f"outputs flow again {after}", flows_or_done, 180)
+        eventually(f"outputs flow again {after}", flows_or_done)
         state = (
             f"every shard emits {time.monotonic() - began:.1f} s" if flowed else "all had come out before it was seen"
         )

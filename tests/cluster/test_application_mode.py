@@ -43,7 +43,7 @@ def test_an_upgrade_by_savepoint_loses_nothing_and_emits_nothing_twice(
     assert parallelism(system) == {2}, "the parallelism is the cluster's, not the jar's"
     system.set_up()
     system.load()
-    eventually("rest", system.at_rest, 60)
+    eventually("rest", system.at_rest)
 
     printed = application.run("jobs.transfer", f"--topic_prefix={system.prefix}", "--pause")
     assert f"all {PARTITIONS} shards" in printed
@@ -59,6 +59,6 @@ def test_an_upgrade_by_savepoint_loses_nothing_and_emits_nothing_twice(
     assert parallelism(system) == {1}
     assert system.emitted() == before, "replayed records were emitted again"
     system.load()
-    eventually("rest", system.at_rest, 60)
+    eventually("rest", system.at_rest)
     system.check_books()
     system.audit()

@@ -119,7 +119,7 @@ def test_what_is_no_message_becomes_a_dead_letter(system: TransferSystem, place:
         cases["missing headers"] = (HEADERLESS(f"headerless-{place}"), "fspiop-source")
     partition = HOME if place == "log" else 1
     offsets = send(system.kafka, [(topic, partition, None, value) for value, _ in cases.values()])
-    eventually("rest", system.at_rest, 60)
+    eventually("rest", system.at_rest)
     found = letters(system)
     by_bytes = {base64.b64decode(letter["bytes"]): letter for letter in found.values()}
     for (name, (value, reason)), offset in zip(cases.items(), offsets, strict=True):
@@ -137,7 +137,7 @@ def test_a_sender_that_can_be_told_is_told(system: TransferSystem, place: str) -
     topic, partition = (system.topics.log, HOME) if place == "log" else (system.topics.prepare, 0)
     ids = {name: f"told-{place}-{number}" for number, name in enumerate(TOLD)}
     send(system.kafka, [(topic, partition, b"dfsp1", edited(ids[name], edit)) for name, (edit, _) in TOLD.items()])
-    eventually("rest", system.at_rest, 60)
+    eventually("rest", system.at_rest)
     told = answers(system)
     for name, (_, code) in TOLD.items():
         assert told.get(ids[name]) == [("dfsp1", "PUT error", code)], name
@@ -148,7 +148,7 @@ def test_unknown_payer_and_unknown_transfer_are_told(system: TransferSystem) -> 
     prepare = edited("from-nobank", lambda document: None, payer="nobank")
     fulfil = wire.fulfil("never-seen", "dfsp2", "dfsp1")
     send(system.kafka, [(system.topics.prepare, 0, None, prepare), (system.topics.fulfil, 0, None, fulfil)])
-    eventually("rest", system.at_rest, 60)
+    eventually("rest", system.at_rest)
     told = answers(system)
     assert told.get("from-nobank") == [("nobank", "PUT error", "3100")]
     assert told.get("never-seen") == [("dfsp2", "PUT error", "2001")]
@@ -158,7 +158,7 @@ def test_unknown_payer_and_unknown_transfer_are_told(system: TransferSystem) -> 
 def test_a_prepare_of_hundreds_of_kilobytes_passes_through_whole(system: TransferSystem) -> None:
     big = edited("big-one", payload(extension="x" * 850_000))
     send(system.kafka, [(system.topics.prepare, 0, None, big)])
-    eventually("rest", system.at_rest, 60)
+    eventually("rest", system.at_rest)
     assert answers(system).get("big-one") == [("dfsp2", "POST", None)]
     follower = Follower(system.kafka, system.topics.notifications, HOME)
     (post,) = [json.loads(value) for _, value in follower.take() if len(value) > 850_000]
@@ -168,7 +168,7 @@ def test_a_prepare_of_hundreds_of_kilobytes_passes_through_whole(system: Transfe
 
 
 def test_bad_input_leaves_log_and_emitted_records_equal(system: TransferSystem) -> None:
-    eventually("rest", system.at_rest, 60)
+    eventually("rest", system.at_rest)
     assert letters(system), "the tests before have left dead letters"
     system.audit()
 

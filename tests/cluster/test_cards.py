@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from florin_io.kafka.log import TopicReader
+from jobs import audit
 from tests.conftest import Florin, eventually
 from transforms.cards.scored import decode_scored
 from transforms.cards.topics import Topics
@@ -66,9 +67,7 @@ class CardsSystem:
 
     def audit(self) -> None:
         """What was emitted is what a replay of the log makes: nothing lost, nothing twice, the same state."""
-        printed = self.florin.run(
-            "jobs.audit", "cards", f"--topic-prefix={PREFIX}", "--history", self.histories
-        )  # fmt: skip
+        printed = self.florin.call(audit.main, "cards", f"--topic-prefix={PREFIX}", "--history", self.histories)
         assert "equal, byte for byte" in printed, printed
 
     def scored(self) -> Counter[str]:
@@ -113,10 +112,10 @@ def test_every_transaction_is_scored_once(system: CardsSystem) -> None:
 
 def test_kill_of_a_taskmanager_under_load(system: CardsSystem) -> None:
     reports: list[dict[str, Any]] = []
-    load = threading.Thread(target=lambda: reports.append(system.load(2000, 20)))
+    load = threading.Thread(target=lambda: reports.append(system.load(2000, 12)))
     before = system.scored().total()
     load.start()
-    eventually("verdicts come", lambda: system.scored().total() > before + 2000, 60)
+    eventually("verdicts come", lambda: system.scored().total() > before + 2000)
     os.kill(system.florin.taskmanagers_at_work()[0].pid, signal.SIGKILL)
     load.join()
     assert len(reports) == 1

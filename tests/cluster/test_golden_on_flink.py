@@ -124,7 +124,7 @@ class Theatre:
         for stage in self.stages:
             stage.waiting.clear()
         send(self.system.kafka, records)
-        eventually(f"rest after {name}", self.system.at_rest, 60)
+        eventually(f"rest after {name}", self.system.at_rest)
         for follower in self._notes:
             for _, value in follower.take():
                 document = json.loads(value)

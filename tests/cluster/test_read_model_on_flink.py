@@ -64,14 +64,14 @@ def test_tables_agree_with_the_generator_over_a_kill_of_the_worker(
         "jobs.read_model", "--runner=FlinkRunner", f"--topic_prefix={system.prefix}", f"--schema={database.schema}",
         "--detach",
     )  # fmt: skip
-    eventually("the read model's worker", lambda: len(florin.workers()) > len(known), 60)
+    eventually("the read model's worker", lambda: len(florin.workers()) > len(known))
     with florin.rest() as rest:
         job = rest.require(f"{system.prefix}read_model")["jid"]
         with system.under_load(150, 15) as reports:
             (victim,) = [worker for worker in florin.workers() if worker.pid not in known]
             os.kill(victim.pid, signal.SIGKILL)
-            eventually("Flink notices the kill", lambda: bool(rest.exceptions(job)), 60)
-        eventually("lag 0", lambda: caught_up(system, database), 90)
+            eventually("Flink notices the kill", lambda: bool(rest.exceptions(job)))
+        eventually("lag 0", lambda: caught_up(system, database))
         assert rest.job(job)["state"] == "RUNNING"
     assert system.failures() == [], "the transfer job has nothing to do with it"
     (report,) = reports
@@ -110,6 +110,6 @@ def test_a_get_is_answered_once_to_each_party(system: TransferSystem, database: 
                     )
         return found
 
-    eventually("three answers", lambda: sum(map(len, told().values())) >= 3, 60)
-    eventually("rest", system.at_rest, 60)
+    eventually("three answers", lambda: sum(map(len, told().values())) >= 3)
+    eventually("rest", system.at_rest)
     assert told() == {payer: ["COMMITTED"], payee: ["COMMITTED"], stranger: ["3000"]}

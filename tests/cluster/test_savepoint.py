@@ -47,11 +47,11 @@ def savepoint(system: TransferSystem, *options: str) -> str:
 
 def check(system: TransferSystem, *, nothing_since: list[int] | None = None) -> None:
     """`nothing_since`: ends of the notifications that a start from the past must not move."""
-    eventually("rest", system.at_rest, 60)
+    eventually("rest", system.at_rest)
     if nothing_since is not None:
         assert system.emitted() == nothing_since, "replayed records were emitted again"
-    system.load()
-    eventually("rest", system.at_rest, 60)
+    system.load(seconds=2)
+    eventually("rest", system.at_rest)
     system.check_books()
     system.audit()
 
@@ -80,7 +80,7 @@ def test_savepoint_for_an_upgrade_stops_every_shard_at_its_control_record(system
 
 
 def test_an_older_savepoint_emits_nothing_twice(system: TransferSystem, oldest: str) -> None:
-    eventually("rest", system.at_rest, 60)
+    eventually("rest", system.at_rest)
     before = system.emitted()
     system.cancel()
     system.florin.run("flink", "restore", oldest)
@@ -89,7 +89,7 @@ def test_an_older_savepoint_emits_nothing_twice(system: TransferSystem, oldest: 
 
 
 def test_a_start_without_any_savepoint_replays_the_log_and_emits_nothing_twice(system: TransferSystem) -> None:
-    eventually("rest", system.at_rest, 60)
+    eventually("rest", system.at_rest)
     before = system.emitted()
     system.cancel()
     system.start(parallelism=2)

@@ -20,10 +20,10 @@ from click.testing import CliRunner
 from florin_io.postgres import Connection
 from jobs.subledger import queue
 from jobs.subledger.cli import subledger
-from jobs.subledger.scheduling import tick
+from jobs.subledger.scheduling import fire, tick
 from tests.cluster.subledger_books import Posting, fill, ledger, put_into_the_books
-from tests.conftest import LocalPostgres, eventually
-from transforms.subledger_db import books, requests, reversal, scheduling, staging
+from tests.conftest import PATIENCE_S, LocalPostgres, eventually
+from transforms.subledger_db import books, queueing, requests, reversal, scheduling, staging
 from transforms.subledger_db.model import LedgerError
 from transforms.subledger_db.requests import Submission
 from transforms.subledger_db.schema import LedgerDatabase
@@ -62,7 +62,7 @@ def worker_options(database: LedgerDatabase, folder: Path, **changes: Any) -> qu
     return queue.WorkerOptions(database, folder, say=lambda text: None, **{**settings, **changes})
 
 
-def work(options: queue.WorkerOptions, limit_s: float = 60) -> None:
+def work(options: queue.WorkerOptions, limit_s: float = PATIENCE_S) -> None:
     """Run a worker in this process until nothing is left to do."""
 
     async def bounded() -> None:
@@ -80,7 +80,7 @@ def worker_process(database: LedgerDatabase, folder: Path, *more: str) -> Iterat
         "asyncio.run(queue.work(queue.WorkerOptions(LedgerDatabase(u, s), Path(f), [sys.executable, *c, u, s], "
         "2, float(t), False, 0.1, lambda text: None)))"
     )
-    command = [sys.executable, "-c", code, database.conninfo, database.schema, str(folder), "2", "-m", CHILD, *more]
+    command = [sys.executable, "-c", code, database.conninfo, database.schema, str(folder), "30", "-m", CHILD, *more]
     with subprocess.Popen(command, cwd=ROOT, text=True, stderr=subprocess.DEVNULL) as process:
         try:
             yield process
@@ -95,10 +95,13 @@ def state(db: Connection, number: int) -> str:
 def test_requests_of_an_entity_run_in_order_and_those_of_others_beside_them(
     database: LedgerDatabase, db: Connection, tmp_path: Path
 ) -> None:
-    slow = {"1": "slow"}
-    first, second = submit(db, "a", do=slow), submit(db, "b", do=slow)
-    beside = submit(db, "c", "other", do=slow)
+    go = tmp_path / "go"
+    waits: dict[str, Any] = {"do": {"1": "wait"}, "until": str(go)}
+    first, second, beside = submit(db, "a", **waits), submit(db, "b", **waits), submit(db, "c", "other", **waits)
+    watcher = threading.Thread(target=_let_go_together, args=(database, (first, beside), go))
+    watcher.start()
     work(worker_options(database, tmp_path))
+    watcher.join()
     rows = db.execute("SELECT request_id, attempt_at, finished_at, entity_seq FROM request ORDER BY 1").fetchall()
     spans = {number: (began, ended) for number, began, ended, _ in rows}
     assert [state(db, number) for number in (first, second, beside)] == ["PUBLISHED"] * 3
@@ -106,6 +109,12 @@ def test_requests_of_an_entity_run_in_order_and_those_of_others_beside_them(
     assert spans[beside][0] < spans[first][1]
     indexed = db.execute("SELECT count(*) FROM pg_indexes WHERE indexname ~ '_q[0-9]$'").fetchone()
     assert indexed == (15,)
+
+
+def _let_go_together(database: LedgerDatabase, numbers: tuple[int, ...], go: Path) -> None:
+    with database.connect(application="watcher") as connection:
+        eventually("all run", lambda: all(state(connection, number) == "RUNNING" for number in numbers))
+    go.touch()
 
 
 def test_a_failed_attempt_comes_again_and_keeps_its_place(
@@ -152,7 +161,7 @@ def test_cancelling_a_running_request_ends_its_process_and_leaves_nothing(
 
 def _cancel_when_staged(database: LedgerDatabase, number: int) -> None:
     with database.connect(application="canceller") as connection:
-        eventually("leaves", lambda: len(staging.leaves(connection, number)) >= 6, 20)
+        eventually("leaves", lambda: len(staging.leaves(connection, number)) >= 6)
         result = CliRunner().invoke(
             subledger, [f"--postgres={database.conninfo}", f"--schema={database.schema}", "cancel", str(number)]
         )
@@ -165,23 +174,30 @@ def test_a_request_whose_worker_was_killed_is_taken_over_and_published_once(
 ) -> None:
     number = submit(db, "a", do={"1": "stall"})
     with worker_process(database, tmp_path) as worker:
-        eventually("leaves of the first attempt", lambda: len(staging.leaves(db, number)) >= 6, 30)
+        eventually("leaves of the first attempt", lambda: len(staging.leaves(db, number)) >= 6)
         worker.send_signal(signal.SIGKILL)
         worker.wait()
-    work(worker_options(database, tmp_path, stalled_s=2.0))
+    _long_silent(db)
+    work(worker_options(database, tmp_path))
     assert (state(db, number), requests.load(db, number).attempt) == ("PUBLISHED", 2)
     assert db.execute("SELECT count(*) FROM je_header").fetchone() == (2,)
     assert staging.leaves(db, number) == {}
+
+
+def _long_silent(db: Connection) -> None:
+    """The last signs of life were an hour ago."""
+    db.execute("UPDATE request SET heartbeat_at = heartbeat_at - interval '1 hour'")
+    db.execute("UPDATE procrastinate_workers SET last_heartbeat = last_heartbeat - interval '1 hour'")
 
 
 def test_a_zombie_that_wakes_up_publishes_nothing(database: LedgerDatabase, db: Connection, tmp_path: Path) -> None:
     number = submit(db, "a", do={"1": "stall"})
     command = [sys.executable, "-m", CHILD, database.conninfo, database.schema]
     with subprocess.Popen([*command, "--request", str(number), "--stale-after", "0"], cwd=ROOT) as zombie:
-        eventually("leaves of the zombie", lambda: len(staging.leaves(db, number)) >= 6, 30)
-        time.sleep(1)
-        work(worker_options(database, tmp_path, stalled_s=0.5))
-        assert zombie.wait(30) == 5
+        eventually("leaves of the zombie", lambda: len(staging.leaves(db, number)) >= 6)
+        _long_silent(db)
+        work(worker_options(database, tmp_path))
+        assert zombie.wait(PATIENCE_S) == 5
     assert (state(db, number), requests.load(db, number).attempt) == ("PUBLISHED", 2)
     assert db.execute("SELECT count(*), count(DISTINCT request_id) FROM je_header").fetchone() == (2, 1)
 
@@ -202,26 +218,27 @@ def test_a_worker_waits_while_postgres_is_away(
 ) -> None:
     with worker_process(database, tmp_path) as worker:
         done = submit(db, "a")
-        eventually("the first request", lambda: state(db, done) == "PUBLISHED", 30)
+        eventually("the first request", lambda: state(db, done) == "PUBLISHED")
         db.close()
         postgres.stop()
         time.sleep(2)
         postgres.start()
         with database.connect(application="test") as again:
             later = submit(again, "b")
-            eventually("a request after the restart", lambda: state(again, later) == "PUBLISHED", 60)
+            eventually("a request after the restart", lambda: state(again, later) == "PUBLISHED")
         assert worker.poll() is None
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(20) == 0
+        assert worker.wait(PATIENCE_S) == 0
 
 
 def test_a_stopped_worker_finishes_what_runs(database: LedgerDatabase, db: Connection, tmp_path: Path) -> None:
-    number = submit(db, "a", do={"1": "slow"})
+    number = submit(db, "a", do={"1": "wait"}, until=str(tmp_path / "go"))
     with worker_process(database, tmp_path) as worker:
-        eventually("a running request", lambda: state(db, number) == "RUNNING", 30)
+        eventually("a running request", lambda: state(db, number) == "RUNNING")
         later = submit(db, "b")
         worker.send_signal(signal.SIGINT)
-        assert worker.wait(20) == 0
+        (tmp_path / "go").touch()
+        assert worker.wait(PATIENCE_S) == 0
     assert (state(db, number), state(db, later)) == ("PUBLISHED", "QUEUED")
 
 
@@ -265,6 +282,26 @@ def test_a_reversal_that_is_no_longer_possible_is_refused(
     assert state(db, number) == "QUEUED"
 
 
+def test_what_is_run_by_hand_gets_its_indexes_then(database: LedgerDatabase, db: Connection) -> None:
+    """With those of others that wait, as after a worker that was killed; a child of a worker leaves them to it."""
+    first = _published(db, "a", [Posting("a")])
+    queueing.index_afterwards(db, first)
+    (number,) = reversal.submit_reversal(db, first)
+    command = [sys.executable, "-m", "jobs.subledger", f"--postgres={database.conninfo}", f"--schema={database.schema}",
+               "--runner=DirectRunner", "--request", str(number)]  # fmt: skip
+
+    def waiting() -> list[int]:
+        jobs = db.execute("SELECT args ->> 'request_id' FROM procrastinate_jobs WHERE queue_name = 'subledger-index'")
+        return sorted(int(one) for (one,) in jobs)
+
+    subprocess.run([*command, "--indexes-later"], cwd=ROOT, check=True)
+    assert (state(db, number), waiting()) == ("PUBLISHED", [first, number])
+    subprocess.run(command, cwd=ROOT, check=True)
+    assert waiting() == []
+    indexed = db.execute("SELECT count(*) FROM pg_indexes WHERE indexname ~ '_q[0-9]$'").fetchone()
+    assert indexed == (10,)
+
+
 def test_a_file_that_never_comes_is_given_up_after_three_days(
     database: LedgerDatabase, db: Connection, tmp_path: Path
 ) -> None:
@@ -287,6 +324,20 @@ def test_a_schedule_for_one_time_is_submitted_then(database: LedgerDatabase, db:
     assert (one.state, one.kind) == ("PUBLISHED", "LOAD")
     assert one.submitted_at >= at
     assert not scheduling.all_of(db)[0].active
+
+
+def test_a_schedule_for_one_time_waits_for_its_file(database: LedgerDatabase, db: Connection, tmp_path: Path) -> None:
+    at = datetime.now(UTC) - timedelta(hours=1)
+    number = scheduling.add(db, "acme", "fund", "soon", {"files": [str(tmp_path / "in.csv")]}, run_at=at)
+    assert fire(database, number, at.timestamp()) == "not yet"
+    # What only waits for a file does not keep a worker that ends when there is nothing to do.
+    work(worker_options(database, tmp_path))
+    assert "in.csv: there is no such file" in (scheduling.all_of(db)[0].last_error or "")
+    (tmp_path / "in.csv").write_text("x\n")
+    assert tick(database, at.timestamp() + 60) == 1
+    assert tick(database, at.timestamp() + 120) == 0
+    assert fire(database, number, at.timestamp()) == "stopped or changed meanwhile"
+    assert len(requests_now(db)) == 1
 
 
 def test_a_cron_schedule_submits_each_time_once_also_those_it_missed(

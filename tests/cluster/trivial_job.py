@@ -53,8 +53,8 @@ def main() -> int:
     parser.add_argument("--savepoint_path")
     parser.add_argument("--detach", action="store_true")
     parser.add_argument("--fail", action="store_true")
-    options = parser.parse_args()
-    pipeline = beam.Pipeline(options=PipelineOptions(flink_defaults([], "trivial", options.parallelism)))
+    options, given = parser.parse_known_args()
+    pipeline = beam.Pipeline(options=PipelineOptions(flink_defaults(given, "trivial", options.parallelism)))
     (
         pipeline
         | "Ticks" >> FlinkStreamingImpulseSource().set_interval_ms(1000).set_message_count(0)
