@@ -10,6 +10,7 @@ from procrastinate import App, SyncPsycopgConnector
 from psycopg import sql
 
 from florin_io.postgres import Connection, Database, PostgresUnreachable, SchemaError, drop, migrate, with_secret
+from transforms.subledger_db.model import LedgerError
 
 DEFAULT_SCHEMA = "subledger"
 LOADER = "subledger_loader"
@@ -36,14 +37,22 @@ class LedgerDatabase(Database):
         return f"{self.schema}_queue"
 
     def connect(self, *, application: str, settings: dict[str, str] | None = None) -> Connection:
-        """A connection, autocommit. Raises PostgresUnreachable; SchemaError if the tables were never made."""
+        """A connection, autocommit.
+
+        Raises PostgresUnreachable; SchemaError if the tables were never made; LedgerError if the user is no loader.
+        """
         found = {"role": LOADER, "search_path": self.search_path, **(settings or {})}
         try:
             return super().connect(application=application, settings=found)
         except PostgresUnreachable as error:
-            if f'role "{LOADER}" does not exist' not in str(error):
-                raise
-            raise self._missing() from None
+            if f'role "{LOADER}" does not exist' in str(error):
+                raise self._missing() from None
+            if "permission denied to set role" in str(error):
+                raise LedgerError(
+                    f"this user is no loader: `GRANT {LOADER} TO` it makes it one (docs/subledger.md, Roles); members "
+                    "of a tenant's reader role read reports, and no more"
+                ) from None
+            raise
 
     def ready(self, *, application: str) -> Connection:
         """As `connect`, but raises SchemaError where the role is there and the tables are not."""
