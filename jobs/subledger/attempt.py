@@ -55,6 +55,9 @@ def run(database: LedgerDatabase, request_id: int, options: LoadOptions, stale_a
             return TAKEN_OVER
         _LOG.exception("attempt %d of request %d failed", request.attempt, request_id)
         return _give_back(database, request, options, error)
+    finally:
+        # Once more: the heartbeat may have interrupted whoever did it.
+        load.delete_scratch(options, request_id, request.attempt)
 
 
 def _clear_up(connection: Connection, request_id: int, options: LoadOptions) -> None:
@@ -152,4 +155,6 @@ class _Beat(threading.Thread):
             end_flink_jobs(self._options.flink, self._request)
         main = threading.main_thread().ident
         assert main is not None
+        if self._done.is_set():
+            return  # the work has ended meanwhile
         signal.pthread_kill(main, signal.SIGTERM)  # ends a sleep, too

@@ -33,6 +33,6 @@ def end_flink_jobs(flink: str | None, request: Request) -> bool:
                 if ours and job["state"] not in TERMINAL:
                     rest.cancel(job["jid"])
     except StackError as error:
-        _LOG.warning("Flink jobs of request %d: %s", request.request_id, error)
+        _LOG.info("Flink jobs of request %d: %s", request.request_id, error)
         return False
     return True

@@ -228,7 +228,7 @@ def cancel(connection: Connection, numbers: tuple[int, ...], flink: str | None) 
     """End requests that wait or run: nothing of them is published, nothing of them is left."""
     for number in numbers:
         before = requests.cancel(connection, number)
-        if before.state == "RUNNING" and before.flink_job_id and not end_flink_jobs(flink, before):
+        if before.state == "RUNNING" and not end_flink_jobs(flink, before) and before.flink_job_id:
             click.echo(
                 f"request {number}: Flink does not answer; its job ends when it finds that it is fenced", err=True
             )

@@ -24,6 +24,7 @@ from transforms.subledger_load.model import (
     Trouble,
 )  # fmt: skip
 from transforms.subledger_load.plan import share_refusal
+from transforms.subledger_load.progress import say_stage
 from transforms.subledger_load.scan import merged_zone
 from transforms.subledger_load.scratch import Scratch
 
@@ -88,6 +89,7 @@ class _Close:
         self._seal()
         try:
             with _connect(self._load) as connection:
+                say_stage(connection, self._load, "reconciling")
                 checks = reconciling.checks_of(self._load, connection, self._plan, self._posts, self._totals, balances)
         except InputError as error:
             return _refuse(self._load, str(error), (), self._totals)
@@ -113,6 +115,7 @@ class _Close:
         """Keys of all leaves, several at once."""
         request, attempt = self._load.request.request_id, self._load.attempt
         with _connect(self._load) as connection:
+            say_stage(connection, self._load, "making keys")
             names = list(staging.leaves(connection, request, attempt))
 
         def seal(name: str) -> None:

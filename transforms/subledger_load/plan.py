@@ -26,6 +26,7 @@ from transforms.subledger_load.model import (
     Task,
     Trouble,
 )  # fmt: skip
+from transforms.subledger_load.progress import say_stage
 from transforms.subledger_load.scan import merged_zone
 from transforms.subledger_load.scratch import Scratch
 
@@ -49,6 +50,7 @@ def plan(load: Load, told: Sequence[FileReport | ScanReport | Trouble]) -> tuple
     refusal = _refusal(load, files, scans)
     with schema.connect(load.postgres, "subledger plan", load.schema) as connection:
         try:
+            say_stage(connection, load, "planning")
             periods = {period for scan in scans for period in scan.periods}
             staging.create_staging(connection, load.request, load.attempt, periods)
         except Fenced as error:

@@ -14,6 +14,11 @@ from transforms.subledger_load.model import Load
 _EVERY_S = 1.0
 
 
+def say_stage(connection: Connection, load: Load, stage: str) -> None:
+    """Tell what is done now where no rows are counted."""
+    requests.report_progress(connection, load.request.request_id, load.attempt, stage, stage=stage)
+
+
 class Progress:
     """Counts of one piece or task, told at most once a second, and at the end. Where telling fails, work goes on."""
 
