@@ -53,10 +53,9 @@ class Bucket:
 
     def listing(self, prefix: str) -> list[tuple[str, int, int]]:
         """Name, bytes and generation of everything whose name begins so."""
-        client = _client(self.address)
 
         def look() -> Iterator[tuple[str, int, int]]:
-            for one in client.list_blobs(self.name, prefix=prefix, **_CALL):
+            for one in _client(self.address).list_blobs(self.name, prefix=prefix, **_CALL):
                 yield str(one.name), int(one.size), int(one.generation)
 
         return self.patiently(prefix, lambda: list(look()))
@@ -105,13 +104,19 @@ class Bucket:
                 f"{url}: there is no such object, or it was replaced meanwhile ({error})"
             ) from error
         except _LASTING as error:
-            raise ObjectStoreError(
-                f"{url}: {self.address} cannot be used ({_first_line(error)}). Remedy: start the local stack "
-                "(`python -m flink up`), name yours in FLORIN_OBJECTS, or look at its credentials"
-            ) from error
+            raise self._unusable(name, error) from error
+
+    def _unusable(self, name: str, error: Exception) -> ObjectStoreError:
+        return ObjectStoreError(
+            f"gs://{self.name}/{name}: {self.address} cannot be used ({_first_line(error)}). Remedy: start the local "
+            "stack (`python -m flink up`), name yours in FLORIN_OBJECTS, or look at its credentials"
+        )
 
     def _blob(self, name: str, generation: int | None = None) -> Any:
-        return _client(self.address).bucket(self.name).blob(name, generation=generation)
+        try:
+            return _client(self.address).bucket(self.name).blob(name, generation=generation)
+        except auth.GoogleAuthError as error:
+            raise self._unusable(name, error) from error
 
     def _create(self, name: str, source: Path | bytes, sha256: str) -> bool:
         blob = self._blob(name)

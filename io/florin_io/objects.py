@@ -54,6 +54,8 @@ class ObjectStore:
     def find(self, url: str) -> Found:
         """One file. Raises FileNotFoundError, ObjectStoreError."""
         if not url.startswith(_SCHEME):
+            if Path(url).is_dir():
+                raise FileNotFoundError(f"{url} is a folder, and no file; a pattern names its files: '{url}/*'")
             with _disk(url):
                 return Found(url, Path(url).stat().st_size)
         bucket, name = self._remote(url)
@@ -146,7 +148,8 @@ def _disk(url: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"{url}: there is no such file") from error
+        hint = "; of addresses gs://bucket/name is understood" if "://" in url else ""
+        raise FileNotFoundError(f"{url}: there is no such file{hint}") from error
     except OSError as error:
         raise ObjectStoreError(f"{url} cannot be used: {error}") from error
 

@@ -27,6 +27,21 @@ _FIRST, _LAST = 190001, 999912
 _ROWS_SHOWN = 1000
 
 
+class Month(click.ParamType):
+    """A calendar month as yyyymm."""
+
+    name = "month"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        month = int(value) if str(value).isdigit() else 0
+        if not _FIRST <= month <= _LAST or not 1 <= month % 100 <= 12:
+            self.fail(f"{value!r}: a month as 202601", param, ctx)
+        return month
+
+
+MONTH = Month()
+
+
 @click.group(cls=Guarded)
 def report() -> None:
     """What the books say. Whoever asks needs the rights of a reader of the tenant only."""
@@ -111,8 +126,8 @@ def _shown(value: Any, kind: pa.DataType) -> str:
 @report.command("trial-balance")
 @click.argument("tenant")
 @click.argument("entity")
-@click.option("--from", "first", type=int, default=_FIRST, metavar="YYYYMM", help="First period. [the first of all]")
-@click.option("--to", "last", type=int, default=_LAST, metavar="YYYYMM", help="Last period. [the last of all]")
+@click.option("--from", "first", type=MONTH, default=_FIRST, metavar="YYYYMM", help="First period. [the first of all]")
+@click.option("--to", "last", type=MONTH, default=_LAST, metavar="YYYYMM", help="Last period. [the last of all]")
 @output_options
 def trial_balance(connection: Connection, tenant: str, entity: str, first: int, last: int, show: Any) -> None:
     """Opening balance, turnover and closing balance of every account of TENANT ENTITY, by currency."""
@@ -124,8 +139,8 @@ def trial_balance(connection: Connection, tenant: str, entity: str, first: int, 
 @click.argument("tenant")
 @click.argument("entity")
 @click.argument("account")
-@click.option("--from", "first", type=int, default=_FIRST, metavar="YYYYMM", help="First period. [the first of all]")
-@click.option("--to", "last", type=int, default=_LAST, metavar="YYYYMM", help="Last period. [the last of all]")
+@click.option("--from", "first", type=MONTH, default=_FIRST, metavar="YYYYMM", help="First period. [the first of all]")
+@click.option("--to", "last", type=MONTH, default=_LAST, metavar="YYYYMM", help="Last period. [the last of all]")
 @output_options
 def statement(connection: Connection, tenant: str, entity: str, account: str, first: int, last: int, show: Any) -> None:
     """Every line of ACCOUNT with its running balance."""

@@ -102,7 +102,10 @@ def add_schedule(
     """Make schedule NAME, or change it. %Y %m %d %H %M in file names stand for the scheduled time."""
     if sum(value is not None for value in (cron, at, in_s)) != 1:
         raise click.UsageError("give one of --cron, --at and --in-s")
-    run_at = datetime.now(UTC) + timedelta(seconds=in_s) if in_s is not None else at and at.replace(tzinfo=UTC)
+    now = datetime.now(UTC)
+    run_at = now + timedelta(seconds=in_s) if in_s is not None else at and at.replace(tzinfo=UTC)
+    if run_at is not None and run_at < now:
+        raise click.UsageError(f"--at {run_at:%Y-%m-%dT%H:%M:%S} is over: it is {now:%Y-%m-%dT%H:%M:%S} UTC")
     told = {key: value for key, value in told.items() if value}
     if run_at is not None:
         # Its time is known, so its files may be looked at now.

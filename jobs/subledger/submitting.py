@@ -20,6 +20,7 @@ from transforms.subledger_db.requests import Submission
 
 _INDEX = ".idx"
 _COMPRESSIONS = ("zstd-frames", "zstd", "gzip", "none")
+_KINDS = {int: "a whole number", str: "a text"}
 _WILD = re.compile(r"[*?\[]")
 
 
@@ -34,7 +35,7 @@ def submission(
     """
     told = {name: value for name, value in told.items() if value not in (None, (), [], {})}
     if ("manifest" in told) == ("files" in told):
-        raise LedgerError("give the files, or a manifest that lists them")
+        raise LedgerError("give either the files, or a manifest that lists them")
     if "manifest" in told:
         told = {**_of_manifest(connection, store, told["manifest"], told), **told}
     for name in ("tenant", "entity"):
@@ -102,12 +103,14 @@ def _of_manifest(connection: Connection, store: ObjectStore, url: str, told: Map
         if content["format"] != 1:
             raise LedgerError(f"{url}: format {content['format']!r}; this program knows 1")
         folder = url.rpartition("/")[0]
-        listed = [_listed(url, folder, one) for one in content["files"]]
+        listed = [_listed(store, url, folder, one) for one in content["files"]]
+        if not listed:
+            raise LedgerError(f"{url} lists no files")
         balances = content.get("balances")
         supplied = balances and _in_folder(folder, balances["name"])
         named = {name: content[name] for name in ("tenant", "entity", "source") if name in content}
     except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, LedgerError):
+        if isinstance(error, LedgerError):  # which is a ValueError
             raise
         raise LedgerError(f"{url} is no manifest of ledger files ({type(error).__name__}: {error})") from error
     _compare(connection, url, content, {**named, **told})
@@ -118,11 +121,17 @@ def _in_folder(folder: str, name: str) -> str:
     return name if "://" in name or name.startswith("/") else f"{folder}/{name}"
 
 
-def _listed(url: str, folder: str, one: Mapping[str, Any]) -> dict[str, Any]:
+def _listed(store: ObjectStore, url: str, folder: str, one: Mapping[str, Any]) -> dict[str, Any]:
+    """A file as a manifest names it, which must be there. Raises LedgerError, FileNotFoundError."""
+    name = _in_folder(folder, str(one["name"]))
+    for what, kind in (("size", int), ("rows", int), ("sha256", str)):
+        if not isinstance(one.get(what, kind()), kind):
+            raise LedgerError(f"{url}: {what} of {one['name']} is {one[what]!r}, and should be {_KINDS[kind]}")
+    store.find(name)
     if one.get("compression", "none") not in _COMPRESSIONS:
         raise LedgerError(f"{url}: compression {one['compression']!r} of {one['name']}: {', '.join(_COMPRESSIONS)}")
     kept = {name: one[name] for name in ("size", "sha256", "rows", "compression") if one.get(name) is not None}
-    return {"name": _in_folder(folder, str(one["name"])), **kept}
+    return {"name": name, **kept}
 
 
 def _compare(connection: Connection, url: str, content: Mapping[str, Any], told: Mapping[str, Any]) -> None:

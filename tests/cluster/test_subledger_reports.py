@@ -201,6 +201,8 @@ def test_a_manifest_says_what_to_load(run: Run, db: Connection, tmp_path: Path) 
         ({"periods": [{"period": 202712, "open": True}]}, "period 202712 open; of acme/other it is not open"),
         ({"format": 2}, "format 2; this program knows 1"),
         ({"files": [{"size": 3}]}, "is no manifest"),
+        ({"files": []}, "lists no files"),
+        ({"files": [{"name": "a.csv", "rows": "many"}]}, "rows of a.csv is 'many', and should be a whole number"),
         ({"entity": "nobody"}, "has no entity 'nobody'"),
     ],
 )

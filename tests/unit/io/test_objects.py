@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from florin_io import gcs
 from florin_io.objects import ObjectExists, ObjectStore, ObjectStoreError
 
 pytestmark = pytest.mark.unit
@@ -63,6 +64,23 @@ def test_a_listing_takes_a_prefix_and_leaves_out_what_is_half_written(tmp_path: 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="none.csv: there is no such file"):
         STORE.find(str(tmp_path / "none.csv"))
+
+
+def test_a_folder_and_another_kind_of_address_are_no_files(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="is a folder, and no file; a pattern names its files: .*/\\*"):
+        STORE.find(str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="no such file; of addresses gs://bucket/name is understood"):
+        STORE.find("s3://bucket/name")
+
+
+def test_google_s_own_store_without_credentials_is_an_error_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(*_: object) -> None:
+        raise gcs.auth.DefaultCredentialsError("no credentials were found")
+
+    monkeypatch.setattr(gcs, "_client", nobody)
+    for call in (ObjectStore(gcs.GOOGLE).find, ObjectStore(gcs.GOOGLE).listing, ObjectStore(gcs.GOOGLE).read):
+        with pytest.raises(ObjectStoreError, match="no credentials were found.*look at its credentials"):
+            call("gs://bucket/name")
 
 
 def test_a_store_that_is_away_is_an_error_with_a_remedy() -> None:
