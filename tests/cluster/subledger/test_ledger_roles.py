@@ -18,7 +18,7 @@ from psycopg.conninfo import make_conninfo
 from tests.conftest import eventually
 from transforms.subledger_simulate import HEADER
 
-pytestmark = pytest.mark.cluster
+pytestmark = pytest.mark.database
 ROOT = Path(__file__).parents[3]
 DATABASE = "books"
 SET_UP = """
