@@ -86,16 +86,18 @@ class CardsProgress:
         seen = self.watched
         if seen is None:
             return f"{self.seconds:5.0f} s | {self.sent_per_s:,.0f}/s sent, {self.sent:,} in all"
-        latency = "-" if seen["p50_ms"] is None else f"p50 {seen['p50_ms']} ms, p99 {seen['p99_ms']} ms"
+        latency = "-" if seen["p50_ms"] is None else f"p50 {seen['p50_ms']}, p99 {seen['p99_ms']} ms"
         rules = sorted(seen["rules"].items(), key=lambda item: -item[1]["flagged"])[:_TOP]
+        # A narrow terminal shows the beginning.
         return " | ".join(
             (
                 f"{self.seconds:5.0f} s",
-                f"{seen['per_s']:,.0f}/s scored, {seen['scored']:,} of {self.sent:,}",
+                f"{seen['per_s']:,.0f}/s",
+                f"{seen['scored']:,} scored",
                 latency,
-                f"fraud {_percent(seen['flagged_share'])}, precision {_percent(seen['precision'])}, "
-                f"recall {_percent(seen['recall'])}",
+                f"fraud {_percent(seen['flagged_share'])}",
                 ", ".join(f"{name} {told['flagged']:,}" for name, told in rules) or "no rule yet",
+                f"precision {_percent(seen['precision'])}, recall {_percent(seen['recall'])}",
             )
         )
 

@@ -18,7 +18,7 @@ from jobs.hub import topics
 from jobs.load import card_watch
 from jobs.load import cards as load
 from jobs.load.__main__ import cli
-from jobs.load.cards import CardsConfig, run
+from jobs.load.cards import CardsConfig, CardsProgress, run
 from transforms.cards import wire
 from transforms.cards.fields import DUPLICATE
 from transforms.cards.routing import partitions_of
@@ -253,3 +253,14 @@ def test_verdicts_know_a_transaction_by_card_and_timestamp() -> None:
     assert (told["seen"], told["flagged"], told["fraudulent"], told["precision"]) == (2, 1, 1, 1.0)
     assert told["rules"] == {"big": {"flagged": 1, "precision": 1.0}}
     assert np.isclose(told["flagged_share"], 0.5)
+
+
+def test_a_line_of_progress_has_rate_latency_fraud_and_the_rules_that_flag_most() -> None:
+    rules = {name: {"flagged": flagged} for name, flagged in (("few", 3), ("most", 1720), ("many", 453))}
+    watched = {"scored": 99, "per_s": 1234.5, "p50_ms": 20, "p99_ms": 70, "flagged_share": 0.003, "precision": 0.83,
+               "recall": None, "rules": rules}  # fmt: skip
+    assert CardsProgress(7, 100, 1200, watched).line() == (
+        "    7 s | 1,234/s | 99 scored | p50 20, p99 70 ms | fraud 0.3% | most 1,720, many 453 | "
+        "precision 83.0%, recall -"
+    )
+    assert CardsProgress(7, 100, 1200, None).line() == "    7 s | 1,200/s sent, 100 in all"
