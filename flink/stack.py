@@ -26,7 +26,9 @@ from flink.java import find_java
 from flink.processes import LOOPBACK, Ident, require_free
 from flink.rest import FlinkError, FlinkRest
 
-READY_S = 90
+# For a machine that is busy with other things; a server that ends again and again is told of at once.
+READY_S = 180
+START_S = 60
 # Longer than the supervisor gives its slowest group of children.
 STOP_S = 45
 OPTIONS = {
@@ -90,7 +92,7 @@ def start(config: StackConfig) -> None:
             start_new_session=True,
             env={**os.environ, "FLORIN_HOME": config.home},
         )
-    end = time.monotonic() + 20
+    end = time.monotonic() + START_S
     while read_state(config.folder) is None:
         if process.poll() is not None or time.monotonic() > end:
             raise StackError(f"The supervisor did not start:\n{tail(config.folder / 'logs' / 'supervisor.log')}")

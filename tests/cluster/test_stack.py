@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from flink.rest import FlinkRest
-from tests.conftest import eventually
+from tests.conftest import COMMAND_S, eventually
 
 pytestmark = pytest.mark.cluster
 JOB = Path(__file__).with_name("trivial_job.py")
@@ -35,8 +35,9 @@ class Stack:
 
     def run(self, *command: str, expect: int = 0) -> str:
         done = subprocess.run(
-            [sys.executable, *command], env=self.env, cwd=self.home.parent, capture_output=True, text=True, timeout=240
-        )
+            [sys.executable, *command], env=self.env, cwd=self.home.parent, capture_output=True, text=True,
+            timeout=COMMAND_S,
+        )  # fmt: skip
         assert done.returncode == expect, f"{command}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stderr + done.stdout
 
