@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,14 +90,24 @@ def system(florin: Florin, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     florin.stop_jobs()
 
 
-def test_a_damaged_history_is_refused_before_anything_is_scored(system: CardsSystem) -> None:
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda whole: whole[:-8], "bytes, the manifest says"),
+        (lambda whole: whole[:-8] + bytes(255 - byte for byte in whole[-8:]), "is damaged: SHA-256"),
+    ],
+    ids=["cut", "changed"],
+)
+def test_a_damaged_history_is_refused_before_anything_is_scored(
+    system: CardsSystem, damage: Callable[[bytes], bytes], told: str
+) -> None:
     file = next(Path(system.histories).glob("partition-*/*.arrow"))
     whole = file.read_bytes()
-    file.write_bytes(whole[:-8])
+    file.write_bytes(damage(whole))
     try:
         printed = system.start(expect=2)
         assert file.name in printed
-        assert "bytes, the manifest says" in printed
+        assert told in printed
     finally:
         file.write_bytes(whole)
 
