@@ -122,7 +122,8 @@ class _Close:
             with _connect(self._load) as connection:
                 staging.seal(connection, name)
 
-        with ThreadPoolExecutor(max(1, self._load.connections)) as pool:
+        # The other workers have no more to load: their connections are free.
+        with ThreadPoolExecutor(self._load.connections * self._load.parallelism) as pool:
             list(pool.map(lambda name: patiently(lambda: seal(name), give_up_s=_GIVE_UP_S), names))
 
     def _publish(self, checks: Sequence[Check], loaded: dict[str, tuple[int, int]]) -> Outcome:
