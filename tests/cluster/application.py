@@ -5,11 +5,13 @@ Of the operator's doing only this is here: settings by -D, a savepoint to start 
 
 from __future__ import annotations
 
+import os
 import subprocess
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from flink import children, uber
+from flink import children, jars, uber
 from flink.children import Child
 from flink.config import StackConfig, write_files
 from flink.processes import is_free
@@ -25,10 +27,8 @@ class Application(Florin):
     def __init__(self, florin: Florin, home: Path, taskmanagers: int) -> None:
         super().__init__(florin.home)
         web, rpc = islice((port for port in range(23_500, 24_400) if is_free(port)), 2)
-        self._config = StackConfig(
-            home=str(home), flink=web, jobmanager=rpc, metrics=int(self.state["metrics"].split(":")[2].split("/")[0]),
-            taskmanagers=taskmanagers,
-        )  # fmt: skip
+        metrics = StackConfig.load(self.home).metrics
+        self._config = StackConfig(str(home), flink=web, jobmanager=rpc, metrics=metrics, taskmanagers=taskmanagers)
         self._running: list[subprocess.Popen[bytes]] = []
 
     def rest(self) -> FlinkRest:
@@ -52,7 +52,12 @@ class Application(Florin):
         return Child(session.name, command, env=session.env)
 
     def _taskmanagers(self) -> list[Child]:
-        return [children.taskmanager(self._config, number + 1) for number in range(self._config.taskmanagers)]
+        """With Beam as one entry at the end of the class path, as in the image."""
+        beam = self._config.folder / "beam.jar"
+        beam.write_bytes(uber.path_jar(jars.class_path("beam")))
+        flink = children.jobmanager(self._config).env["CLASSPATH"]
+        made = [children.taskmanager(self._config, number + 1) for number in range(self._config.taskmanagers)]
+        return [replace(child, env={**child.env, "CLASSPATH": f"{flink}{os.pathsep}{beam}"}) for child in made]
 
     def _runs(self) -> bool:
         died = [process.args for process in self._running if process.poll() is not None]

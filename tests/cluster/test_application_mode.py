@@ -12,8 +12,12 @@ from jobs.transfer import group_of
 from tests.cluster.application import Application
 from tests.cluster.system import PARTITIONS, TransferSystem
 from tests.conftest import Florin, eventually
+from transforms.load.scenarios import EVERYDAY
 
 pytestmark = pytest.mark.cluster
+RATE = 100
+# No transfer that shall time out: on a busy machine its prepare may expire before it reaches the log.
+MIX = {name: share for name, share in EVERYDAY.items() if name != "timeout"}
 
 
 @pytest.fixture
@@ -42,7 +46,7 @@ def test_an_upgrade_by_savepoint_loses_nothing_and_emits_nothing_twice(
     application.start(written(system, tmp_path / "old.jar"), 2)
     assert parallelism(system) == {2}, "the parallelism is the cluster's, not the jar's"
     system.set_up()
-    system.load()
+    system.load(RATE, mix=MIX)
     eventually("rest", system.at_rest)
 
     printed = application.run("jobs.transfer", f"--topic_prefix={system.prefix}", "--pause")
@@ -58,7 +62,7 @@ def test_an_upgrade_by_savepoint_loses_nothing_and_emits_nothing_twice(
         assert rest.checkpoints(system.job_id())["latest"]["restored"]["external_path"] == savepoint
     assert parallelism(system) == {1}
     assert system.emitted() == before, "replayed records were emitted again"
-    system.load()
+    system.load(RATE, mix=MIX)
     eventually("rest", system.at_rest)
     system.check_books()
     system.audit()

@@ -40,3 +40,10 @@ def test_the_jar_holds_what_beam_looks_for() -> None:
         assert jar.read("BEAM-PIPELINE/pipeline-manifest.json") == b'{"defaultJobName": "pipeline"}'
         assert jar.read("BEAM-PIPELINE/pipeline/pipeline.json") == b'{"pipeline": 1}'
         assert jar.read("BEAM-PIPELINE/pipeline/pipeline-options.json") == b'{"options": 1}'
+
+
+def test_a_jar_may_only_point_to_others() -> None:
+    made = uber.path_jar([Path("/cache/a.jar"), Path("/cache/b.jar")])
+    with zipfile.ZipFile(io.BytesIO(made)) as jar:
+        assert jar.namelist() == ["META-INF/MANIFEST.MF"]
+        assert unwrapped(jar.read("META-INF/MANIFEST.MF"))["Class-Path"] == "file:///cache/a.jar file:///cache/b.jar"

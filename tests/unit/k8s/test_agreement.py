@@ -256,8 +256,8 @@ def test_the_image_has_what_manifests_point_to() -> None:
     variables = dict(re.findall(r"(\w+)=(/\S+)", DOCKERFILE.rsplit("FROM ", 1)[1]))
     for name in OVERLAYS:
         for _, found, _ in settings(name):
-            place = found["containerized.taskmanager.env.FLINK_LIB_DIR"]
-            assert f"-exec ln -s -t {place} {{}} +" in DOCKERFILE
+            place = found["containerized.taskmanager.env.HADOOP_CLASSPATH"]
+            assert f"python -m flink.jars beam && python -m flink.uber {place}\n" in DOCKERFILE
         copies = [container["command"] for pod in pods(name) for container in pod.containers
                   if container["command" if "command" in container else "name"][0] == "cp"]  # fmt: skip
         assert copies
