@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.ledger_loads import Loads
+from tests.cluster.ledger_loads import Loads, at_work
 from tests.conftest import Florin, eventually
 
 pytestmark = pytest.mark.chaos
@@ -30,19 +30,6 @@ def submitted(loads: Loads, name: str) -> tuple[int, dict[str, Any]]:
     loads.entity(name)
     (made,) = loads.make(name, ROWS)
     return loads.submit({"manifest": made["url"]}, name), dict(made["totals"])
-
-
-def at_work(loads: Loads, number: int, stage: str) -> None:
-    """Wait until the request's rows are read, or until the first of them are in PostgreSQL."""
-    with loads.connect() as connection:
-
-        def reads() -> bool:
-            row = connection.execute(
-                "SELECT coalesce(sum(rows_read), 0) FROM progress WHERE request_id = %s", (number,)
-            ).fetchone()
-            return row is not None and row[0] > 0
-
-        eventually(stage, reads if stage == "reading" else lambda: loads.files_loaded(number) > 0, PATIENCE_S)
 
 
 def finish(loads: Loads, number: int, seconds: float = PATIENCE_S) -> None:
@@ -67,7 +54,7 @@ def test_kill_of_taskmanagers(loads: Loads, florin: Florin) -> None:
     number, totals = submitted(loads, "taskmanagers")
     process = loads.start(number)
     for stage in STAGES:
-        at_work(loads, number, stage)
+        at_work(loads, number, stage, PATIENCE_S)
         kill(florin.taskmanagers_at_work()[0].pid)
     process.communicate(timeout=PATIENCE_S)
     finish(loads, number)
@@ -79,12 +66,12 @@ def test_kill_of_the_servers(loads: Loads, florin: Florin) -> None:
     number, totals = submitted(loads, "servers")
     kill(florin.pid("objects"))
     process = loads.start(number)
-    at_work(loads, number, "posting")
+    at_work(loads, number, "posting", PATIENCE_S)
     killed = florin.pid("postgres")
     kill(killed)
     eventually("another PostgreSQL", lambda: florin.state["pids"].get("postgres", {}).get("pid") not in (None, killed))
     process.communicate(timeout=PATIENCE_S)
-    eventually("PostgreSQL answers", lambda: answers(loads), 60)
+    eventually("PostgreSQL answers", lambda: answers(loads))
     finish(loads, number)
     loads.check_published(number, totals)
 
@@ -102,7 +89,7 @@ def test_kill_of_the_submitting_process(loads: Loads) -> None:
     number, totals = submitted(loads, "submitter")
     for stage in STAGES:
         process = loads.start(number)
-        at_work(loads, number, stage)
+        at_work(loads, number, stage, PATIENCE_S)
         kill(process.pid)
         process.communicate(timeout=60)
     finish(loads, number)

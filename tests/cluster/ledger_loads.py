@@ -16,7 +16,7 @@ from florin_io.postgres import Connection
 from jobs.subledger import load
 from jobs.subledger.load import LoadOptions, Outcome
 from jobs.subledger.submitting import submission
-from tests.conftest import Florin
+from tests.conftest import Florin, eventually
 from transforms.subledger import rulesets
 from transforms.subledger.rules import parse_rules
 from transforms.subledger_db import books, requests, staging
@@ -144,3 +144,16 @@ class Loads:
         row = connection.execute(query.encode(), (number,)).fetchone()
         assert row is not None
         return int(row[0])
+
+
+def at_work(loads: Loads, number: int, stage: str, patience_s: float) -> None:
+    """Wait until the request's rows are read ("reading"), or until the first of them are in PostgreSQL ("posting")."""
+    with loads.connect() as connection:
+
+        def reads() -> bool:
+            row = connection.execute(
+                "SELECT coalesce(sum(rows_read), 0) FROM progress WHERE request_id = %s", (number,)
+            ).fetchone()
+            return row is not None and row[0] > 0
+
+        eventually(stage, reads if stage == "reading" else lambda: loads.files_loaded(number) > 0, patience_s)

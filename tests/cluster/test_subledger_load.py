@@ -78,6 +78,14 @@ def test_two_entities_side_by_side(loads: Loads) -> None:
         loads.check_published(number, told["totals"])
 
 
+def test_without_a_cluster_several_processes_share_a_load(loads: Loads) -> None:
+    loads.entity("direct")
+    (told,) = loads.make("direct", 20_000)
+    number = loads.submit({"manifest": told["url"]}, "direct")
+    assert loads.load(number, runner="DirectRunner", parallelism=2, connections=2).state == "PUBLISHED"
+    loads.check_published(number, told["totals"])
+
+
 LINE = b"%d,1,INCOME,%s,2026-01-05,,EQ001,EQ1,,,USD,10.00,,,,\n"
 
 
