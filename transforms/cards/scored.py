@@ -58,7 +58,7 @@ def decode_scored(value: bytes) -> Scored:
     """Read a record of scored-transactions or card-alerts. Raises ValueError for another one."""
     parts = value.split(b",", _FIELDS)
     if len(parts) < _FIELDS:
-        raise ValueError(f"a scored transaction has {_FIELDS} fields, this has {len(parts)}: {value[:120]!r}")
+        raise ValueError(f"a scored transaction has {_FIELDS} fields, this has {len(parts)} in {len(value)} bytes")
     scored, fraud, rule, name, version, score, flags = parts[_OWN:_FIELDS]
     return Scored(
         text=b",".join(parts[:_OWN]),
