@@ -54,9 +54,7 @@ class CardsCore(ShardCore):
     BATCH_RECORDS: ClassVar[int] = 10_000
     CYCLE_S: ClassVar[float] = 0.06
     # Parts of a cell or two: with a million cards on four shards it takes some 60 of them to write all, so that a
-    # replay is at most 12 s of scoring, or twelve minutes of a quiet log. More often at low rates would only give the
-    # checkpoints more to write.
-    SNAPSHOT_AGE_S: ClassVar[float] = 12.0
+    # replay is at most 12 s of scoring.
     SNAPSHOT_WORK_S: ClassVar[float] = 0.2
 
     def __init__(
