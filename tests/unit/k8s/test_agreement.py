@@ -259,9 +259,21 @@ def test_the_image_has_what_manifests_point_to() -> None:
             place = found["containerized.taskmanager.env.HADOOP_CLASSPATH"]
             assert f"python -m flink.jars beam && python -m flink.uber {place}\n" in DOCKERFILE
         copies = [container["command"] for pod in pods(name) for container in pod.containers
-                  if container["command" if "command" in container else "name"][0] == "cp"]  # fmt: skip
+                  if container.get("command", [""])[0] == "cp"]  # fmt: skip
         assert copies
         assert {command[-1] for command in copies} == {variables["NUMBA_CACHE_DIR"]}
         assert all(f"NUMBA_CACHE_DIR={command[-2]} " in DOCKERFILE for command in copies)
         assert any(variables["FLORIN_HOME"].startswith(mount["mountPath"]) for pod in pods(name)
                    for mount in pod.containers[-1]["volumeMounts"])  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_queue_workers_and_taskmanagers_share_the_scratch_folder(name: str) -> None:
+    [worker] = of_kind(name, "Deployment")["florin-subledger-worker"]["spec"]["template"]["spec"]["containers"]
+    [scratch] = [part.removeprefix("--scratch=") for part in worker["args"] if part.startswith("--scratch=")]
+    session = of_kind(name, "FlinkDeployment")["florin-session"]["spec"]["podTemplate"]["spec"]["containers"][0]
+    for container in (worker, session):
+        assert {"name": "scratch", "mountPath": scratch} in container["volumeMounts"], container["name"]
+    claims = {volume["persistentVolumeClaim"]["claimName"] for pod in pods(name) for volume in pod.spec["volumes"]
+              if volume["name"] == "scratch"}  # fmt: skip
+    assert claims == {"florin-scratch"}
