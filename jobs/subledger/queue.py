@@ -122,14 +122,21 @@ def _index_with(database: LedgerDatabase) -> Callable[[int], int]:
 
 
 async def index_now(database: LedgerDatabase, stalled_s: float) -> None:
-    """Make the indexes that wait to be made, of whatever requests: for those who run no worker."""
+    """Make the indexes that wait to be made, of whatever requests: for those who run no worker.
+
+    Where PostgreSQL is away they go on waiting.
+    """
     app = App(connector=_connector(database))
     app.task(name=INDEX_TASK, queue=INDEX_QUEUE, retry=_WHILE_AWAY)(_index_with(database))
-    async with app.open_async():
-        await _revive(app, stalled_s, INDEX_QUEUE)
-        await app.run_worker_async(
-            queues=[INDEX_QUEUE], name="indexes", wait=False, delete_jobs="successful", install_signal_handlers=False
-        )
+    try:
+        async with app.open_async():
+            await _revive(app, stalled_s, INDEX_QUEUE)
+            await app.run_worker_async(
+                queues=[INDEX_QUEUE], name="indexes", wait=False, delete_jobs="successful",
+                install_signal_handlers=False,
+            )  # fmt: skip
+    except _LOST as error:
+        _LOG.warning("indexes are made another time: %s", error)
 
 
 async def _run_request(options: WorkerOptions, request_id: int) -> str:

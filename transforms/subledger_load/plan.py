@@ -86,9 +86,9 @@ def _refusal(load: Load, files: Sequence[FileReport], scans: Sequence[ScanReport
             f"the rest was not read; {_WHERE}"
         )
     for file in files:
-        read = sum(scan.read for scan in scans if scan.file == file.number)
-        if file.rows is not None and read != file.rows:
-            return f"{file.url} has {read:,} rows, the request says {file.rows:,}"
+        found = sum(scan.read for scan in scans if scan.file == file.number)
+        if file.rows is not None and found != file.rows:
+            return f"{file.url} has {found:,} rows, the request says {file.rows:,}"
     return share_refusal(load, read, rejected)
 
 

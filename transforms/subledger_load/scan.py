@@ -48,7 +48,7 @@ class _Scan:
         self._zone: tuple[int, int] | None = None
 
     def run(self) -> ScanReport:
-        before = self._scratch.count(_REJECTED)
+        before = self._scratch.count_of_others(_REJECTED, self._piece.number)
         header = header_of(self._piece)
         with self._rejects:
             for block in frames.ahead(_blocks(self._scratch, self._piece)):
@@ -72,7 +72,7 @@ class _Scan:
         )  # fmt: skip
 
     def _too_many(self, before: int) -> bool:
-        """Whether the request fails for what was rejected here and in the pieces `before`, whatever else is read."""
+        """Whether the request fails for what was rejected here and `before` in others, whatever else is read."""
         most = self._load.most_rejects
         return most is not None and before + self._rejects.rows > most
 

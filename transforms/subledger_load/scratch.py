@@ -154,13 +154,14 @@ class Scratch:
         """Count something of a piece, once however often it is told."""
         self._write(f"{name}/{who}-{count}", lambda file: None)
 
-    def count(self, name: str) -> int:
-        """The sum of what all pieces counted so far."""
+    def count_of_others(self, name: str, who: int) -> int:
+        """The sum of what all other pieces counted so far."""
         try:
             with os.scandir(Path(self.folder) / name) as found:
-                return sum(int(one.name.rpartition("-")[2]) for one in found if not one.name.startswith("."))
+                told = [one.name.split("-") for one in found if not one.name.startswith(".")]
         except FileNotFoundError:
             return 0
+        return sum(int(count) for piece, count in told if piece != str(who))
 
     @contextmanager
     def writing(self, name: str) -> Iterator[BinaryIO]:

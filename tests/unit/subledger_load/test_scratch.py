@@ -57,12 +57,12 @@ def test_batches_of_what_fails_leave_no_file_and_no_batches_make_none(tmp_path: 
     assert [path.name for path in Path(scratch.folder).rglob("*")] == ["rejects"]
 
 
-def test_counts_of_pieces_are_summed_and_a_repeated_one_counts_once(tmp_path: Path) -> None:
+def test_counts_of_pieces_are_summed_and_a_piece_that_is_done_again_counts_once(tmp_path: Path) -> None:
     scratch = attempt(tmp_path, 1)
-    assert scratch.count("rejected") == 0
+    assert scratch.count_of_others("rejected", 1) == 0
     for piece, count in ((1, 5), (1 << 20, 7), (1, 5)):
         scratch.add_to_count("rejected", piece, count)
-    assert scratch.count("rejected") == 12
+    assert [scratch.count_of_others("rejected", piece) for piece in (1, 2, 1 << 20)] == [7, 12, 5]
 
 
 def test_a_worker_of_an_attempt_that_is_over_cannot_bring_its_folder_back(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from transforms.subledger import fields, order, rulesets
 from transforms.subledger.settings import Settings
 from transforms.subledger_db.model import Entity, Request
 from transforms.subledger_load import files, loader, plan, scan
-from transforms.subledger_load.model import InputFile, Load, ScanReport
+from transforms.subledger_load.model import FileReport, InputFile, Load, ScanReport
 from transforms.subledger_load.scratch import Scratch
 from transforms.subledger_simulate import HEADER, Mix, Simulator, World
 
@@ -205,6 +205,14 @@ def test_without_counted_rows_all_is_read(tmp_path: Path, load: Load, ledger: by
     assert sum(one.rejected for one in scans) == ROWS
     assert Scratch(load.scratch).read_table(str(scans[0].rejects)).num_rows == ROWS
     assert "3,000 of 3,000 rows are rejected" in str(plan._refusal(listed, [report], scans))
+
+
+def test_the_share_of_rejects_is_that_of_all_files(load: Load) -> None:
+    reports = [FileReport(number, f"{number}.csv", 1, "", None, 1_000, 1) for number in range(2)]
+    scans = [ScanReport(number, number, 1_000, rejected, None, (), (), None) for number, rejected in ((0, 15), (1, 5))]
+    assert plan._refusal(load, reports, scans) is None
+    more = replace(scans[1], rejected=6)
+    assert "21 of 2,000 rows are rejected (1.05%)" in str(plan._refusal(load, reports, [scans[0], more]))
 
 
 def test_too_many_rejects_are_told_with_their_share(load: Load) -> None:
