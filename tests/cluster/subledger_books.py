@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from itertools import count
 
 import pyarrow as pa
 from psycopg import sql
@@ -22,7 +22,7 @@ from transforms.subledger_db.publish import Publication, Totals, publish
 from transforms.subledger_db.requests import Submission
 from transforms.subledger_db.schema import LedgerDatabase
 
-_NUMBERS = count(1)
+_NUMBERS = itertools.count(1)
 RULES = "version: test\n"
 ALL = ("je_header", "je_line", "lot", "position", "balance")
 JANUARY, MARCH = date(2026, 1, 15), date(2026, 3, 10)
