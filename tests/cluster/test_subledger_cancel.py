@@ -28,8 +28,8 @@ def loads(florin: Florin, tmp_path_factory: pytest.TempPathFactory) -> Loads:
 @pytest.fixture(scope="module")
 def made(loads: Loads) -> dict[str, Any]:
     """Files that take some seconds to load."""
-    loads.entity("fund")
-    (told,) = loads.make("fund", ROWS)
+    loads.entity("cancelled")
+    (told,) = loads.make("cancelled", ROWS)
     return told
 
 
@@ -52,7 +52,9 @@ def check_nothing_left(loads: Loads, number: int) -> None:
         for table in ("manifest", "progress", "reconciliation", "input_file"):
             left = connection.execute(f"SELECT count(*) FROM {table} WHERE request_id = %s".encode(), (number,))
             assert left.fetchone() == (0,), table
-        tables = connection.execute("SELECT count(*) FROM pg_class WHERE relname ~ %s", (f"_r{number}_",))
+        tables = connection.execute(
+            "SELECT count(*) FROM pg_tables WHERE tablename ~ %s AND schemaname = current_schema()", (f"_r{number}_",)
+        )
         assert tables.fetchone() == (0,)
     loads.check_clean(number)
 

@@ -107,7 +107,9 @@ def test_requests_of_an_entity_run_in_order_and_those_of_others_beside_them(
     assert [state(db, number) for number in (first, second, beside)] == ["PUBLISHED"] * 3
     assert spans[first][1] <= spans[second][0]
     assert spans[beside][0] < spans[first][1]
-    indexed = db.execute("SELECT count(*) FROM pg_indexes WHERE indexname ~ '_q[0-9]$'").fetchone()
+    indexed = db.execute(
+        "SELECT count(*) FROM pg_indexes WHERE indexname ~ '_q[0-9]$' AND schemaname = current_schema()"
+    ).fetchone()
     assert indexed == (15,)
 
 
@@ -155,7 +157,9 @@ def test_cancelling_a_running_request_ends_its_process_and_leaves_nothing(
     work(worker_options(database, tmp_path))
     canceller.join()
     assert (state(db, number), state(db, after)) == ("CANCELLED", "PUBLISHED")
-    left = db.execute("SELECT count(*) FROM pg_class WHERE relname ~ %s", (f"_r{number}_",)).fetchone()
+    left = db.execute(
+        "SELECT count(*) FROM pg_tables WHERE tablename ~ %s AND schemaname = current_schema()", (f"_r{number}_",)
+    ).fetchone()
     assert left == (0,)
 
 
@@ -298,7 +302,9 @@ def test_what_is_run_by_hand_gets_its_indexes_then(database: LedgerDatabase, db:
     assert (state(db, number), waiting()) == ("PUBLISHED", [first, number])
     subprocess.run(command, cwd=ROOT, check=True)
     assert waiting() == []
-    indexed = db.execute("SELECT count(*) FROM pg_indexes WHERE indexname ~ '_q[0-9]$'").fetchone()
+    indexed = db.execute(
+        "SELECT count(*) FROM pg_indexes WHERE indexname ~ '_q[0-9]$' AND schemaname = current_schema()"
+    ).fetchone()
     assert indexed == (10,)
 
 
