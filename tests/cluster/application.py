@@ -45,7 +45,12 @@ class Application(Florin):
     def _jobmanager(self, jar: Path, parallelism: int, savepoint: str | None) -> Child:
         session = children.jobmanager(self._config)
         java = session.command[: session.command.index("--configDir") - 1]
-        settings = {"parallelism.default": str(parallelism), "execution.shutdown-on-application-finish": "false"}
+        settings = {
+            "parallelism.default": str(parallelism),
+            "execution.shutdown-on-application-finish": "false",
+            # A copy of the jar goes there, and one of that name that is there already would be run instead.
+            "user.artifacts.base-dir": str(self._config.folder / "artifacts"),
+        }
         command = [*java, MAIN, "--configDir", str(self._config.folder / "conf"), "--jars", jar.as_uri()]
         command += ["--job-classname", uber.ENTRY_CLASS, *(["--fromSavepoint", savepoint] if savepoint else [])]
         command += [f"-D{name}={value}" for name, value in settings.items()]
