@@ -126,15 +126,15 @@ class YamlReader:
     def _text(self, node: Node | None, what: str) -> str:
         return " ".join((self._scalar(node, what) or "").split())
 
-    def _rule_nodes(self, node: Node | None, most: int) -> list[Node]:
-        """The rules of a file; none and a mistake where there is no list of 1 to `most`, none where it is missing."""
+    def _items(self, node: Node | None, what: str, most: int) -> list[Node]:
+        """What a list holds; nothing and a mistake where there is none of 1 to `most`, nothing where it is missing."""
         if node is None:
             return []
         if not isinstance(node, yaml.SequenceNode) or not node.value:
-            self._wrong(node, f"rules is a list of rules, one at least; this is {kind(node)}")
+            self._wrong(node, f"{what} is a list of {what}, one at least; this is {kind(node)}")
             return []
         if len(node.value) > most:
-            self._wrong(node.value[most], f"{len(node.value)} rules, {most} at most are taken")
+            self._wrong(node.value[most], f"{len(node.value)} {what}, {most} at most are taken")
             return []
         return list(node.value)
 

@@ -125,7 +125,7 @@ class _Reader(YamlReader):
     def _rules(self, node: Node | None, lists: dict[str, NamedList]) -> list[Rule]:
         found = list[Rule]()
         lines = dict[str, int]()
-        for each in self._rule_nodes(node, MAX_RULES):
+        for each in self._items(node, "rules", MAX_RULES):
             rule = self._rule(each, lists)
             if rule is None:
                 continue

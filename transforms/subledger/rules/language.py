@@ -140,7 +140,7 @@ class _Reader(YamlReader):
     def _rules(self, node: Node | None, mapping: dict[str, Accounts]) -> list[PostingRule]:
         found = list[PostingRule]()
         always = dict[int, str]()
-        for each in self._rule_nodes(node, MAX_RULES):
+        for each in self._items(node, "rules", MAX_RULES):
             rule = self._rule(each, mapping)
             if rule is None:
                 continue
@@ -203,14 +203,8 @@ class _Reader(YamlReader):
         return start, stop
 
     def _lines(self, node: Node, event_class: int, mapping: dict[str, Accounts]) -> list[RuleLine]:
-        if not isinstance(node, yaml.SequenceNode) or not node.value:
-            self._wrong(node, f"lines is a list of lines, one at least; this is {kind(node)}")
-            return []
-        if len(node.value) > MAX_LINES:
-            self._wrong(node.value[MAX_LINES], f"{len(node.value)} lines, {MAX_LINES} at most are taken")
-            return []
         found = list[RuleLine]()
-        for each in node.value:
+        for each in self._items(node, "lines", MAX_LINES):
             keys = self._mapping(each, _LINE_KEYS, "a line")
             if keys is None:
                 continue
