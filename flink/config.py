@@ -61,10 +61,10 @@ class StackConfig:
         return cls(**json.loads((home / "config.json").read_text(encoding="utf-8")))
 
 
-def write_atomic(path: Path, text: str) -> None:
-    """Readers see the old text or the new one, never half."""
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Readers see the old content or the new one, never half."""
     part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
+    part.write_bytes(content.encode() if isinstance(content, str) else content)
     part.replace(path)
 
 

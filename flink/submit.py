@@ -19,6 +19,7 @@ from apache_beam.runners.portability.portable_runner import JobServiceHandle
 from google.protobuf import json_format
 
 from flink import jars, paths, uber
+from flink.config import write_atomic
 from flink.errors import StackError
 from flink.records import JobRecord
 from flink.rest import TERMINAL, FlinkError, FlinkRest
@@ -170,9 +171,7 @@ def write_jar(pipeline: beam.Pipeline, file: Path) -> None:
     """
     jar = _jar_of(pipeline)
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f"{file.name}.part")
-    part.write_bytes(jar)
-    part.replace(file)
+    write_atomic(file, jar)
 
 
 def submit(

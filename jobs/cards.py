@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from florin_io.kafka.topics import FOREVER, TopicSpec
 from jobs import launch
 from jobs.rules.log import Log
 from jobs.rules.sets import read_set
+from jobs.slow import told_if_slow
 from jobs.transfer import WEEK_MS, group_of
 from transforms.card_shards import card_shards
 from transforms.cards.core import CardsCore
@@ -153,14 +153,9 @@ def job_of(options: argparse.Namespace) -> launch.StreamingJob:
 
 def _compile() -> None:
     """Compile the kernels here, once: the workers of this machine only read what is cached."""
-    note = threading.Timer(
-        _SILENT_S, print, ("compiling the scoring kernels: about a minute, once per release ...",), {"flush": True}
-    )
-    note.start()
-    try:
+    note = "compiling the scoring kernels: about a minute, once per release ..."
+    with told_if_slow(lambda: print(note, flush=True), _SILENT_S):
         warm_up()
-    finally:
-        note.cancel()
 
 
 def _name(options: argparse.Namespace) -> str:

@@ -12,9 +12,9 @@ COMPILING = "compiling kernels, once per version: a minute or two"
 
 
 @contextmanager
-def told_if_slow(say: Callable[[], None]) -> Iterator[None]:
-    """Call `say`, from another thread, if what is done here takes its time."""
-    told = threading.Timer(_AFTER_S, say)
+def told_if_slow(say: Callable[[], None], after_s: float = _AFTER_S) -> Iterator[None]:
+    """Call `say`, from another thread, if what is done here takes longer than `after_s`."""
+    told = threading.Timer(after_s, say)
     told.daemon = True
     told.start()
     try:
