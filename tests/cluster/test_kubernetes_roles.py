@@ -7,37 +7,35 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from florin_io.postgres import Connection, Database
-from tests.conftest import LocalPostgres
+from tests.conftest import running_postgres
 from transforms.read_model import schema as read_model
 from transforms.subledger_db import books
 from transforms.subledger_db import schema as subledger
 from transforms.subledger_db.model import LedgerError
 from transforms.subledger_db.schema import LOADER, LedgerDatabase
 
-pytestmark = pytest.mark.cluster
+pytestmark = pytest.mark.database
 ROLES = Path(__file__).resolve().parents[2] / "k8s" / "examples" / "postgres" / "roles.sql"
 USERS = ("florin_admin", "florin_read_model", "florin_loader", "florin_reader")
 
 
 @pytest.fixture(scope="module")
-def url(postgres: LocalPostgres) -> Iterator[str]:
-    """A database as CloudNativePG makes it: owned by florin_admin, who may make roles, and the file run in it."""
-    with psycopg.connect(postgres.url, autocommit=True) as admin:
-        before = {row[0] for row in admin.execute("SELECT rolname FROM pg_roles")}
-        assert LOADER not in before, "another test left its roles"
+def url() -> Iterator[str]:
+    """A database as CloudNativePG makes it: owned by florin_admin, who may make roles, and the file run in it.
+
+    On a server of its own, for roles belong to the whole of it.
+    """
+    with running_postgres() as postgres, psycopg.connect(postgres.url, autocommit=True) as admin:
+        assert LOADER not in {row[0] for row in admin.execute("SELECT rolname FROM pg_roles")}
         admin.execute("CREATE ROLE florin_admin LOGIN CREATEROLE")
         admin.execute("CREATE DATABASE florin OWNER florin_admin")
         place = make_conninfo(postgres.url, dbname="florin")
         with psycopg.connect(place, autocommit=True) as inside:
             inside.execute(ROLES.read_bytes())
         yield place
-        admin.execute("DROP DATABASE florin WITH (FORCE)")
-        made = [row[0] for row in admin.execute("SELECT rolname FROM pg_roles") if row[0] not in before]
-        admin.execute(sql.SQL("DROP ROLE {}").format(sql.SQL(", ").join(map(sql.Identifier, made))))
 
 
 def as_user(url: str, user: str) -> str:

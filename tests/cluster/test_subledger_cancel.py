@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 from jobs.subledger.cli import subledger
 from jobs.subledger.endings import TAKEN_OVER
@@ -36,8 +35,8 @@ def made(loads: Loads) -> dict[str, Any]:
 def cancel(loads: Loads, florin: Florin, number: int) -> None:
     """As a user does; afterwards no Flink job works for the request, and every slot is free."""
     # In this process: until another one has begun, the load might be done.
-    told = CliRunner().invoke(subledger, ["--schema", loads.database.schema, "cancel", str(number)])
-    assert f"request {number}: cancelled" in told.output, told.output
+    told = florin.call(subledger, "--schema", loads.database.schema, "cancel", str(number))
+    assert f"request {number}: cancelled" in told, told
     with florin.rest() as rest:
         jobs = [job for job in rest.jobs() if job["name"].startswith(f"subledger-{number}-a")]
         assert [job["state"] for job in jobs] == ["CANCELED"]

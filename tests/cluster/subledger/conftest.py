@@ -7,9 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from florin_io.postgres import Connection
-from tests.cluster.subledger_books import (
-    ledger,
-)  # fmt: skip
+from tests.cluster.subledger_books import ledger
 from tests.conftest import LocalPostgres
 from transforms.subledger_db import books
 from transforms.subledger_db.schema import LedgerDatabase

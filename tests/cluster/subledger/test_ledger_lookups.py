@@ -8,14 +8,7 @@ import numpy as np
 import pytest
 
 from florin_io.postgres import Connection
-from tests.cluster.subledger_books import (
-    JANUARY,
-    MARCH,
-    Posting,
-    begin,
-    event,
-    publish_in,
-)  # fmt: skip
+from tests.cluster.subledger_books import JANUARY, MARCH, Posting, begin, event, publish_in
 from transforms.subledger import fields
 from transforms.subledger_db import lookups
 

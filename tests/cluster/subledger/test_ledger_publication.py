@@ -8,16 +8,7 @@ import psycopg
 import pytest
 
 from florin_io.postgres import Connection, SchemaError
-from tests.cluster.subledger_books import (
-    ALL,
-    MARCH,
-    Posting,
-    begin,
-    count,
-    fill,
-    publish_in,
-    put_into_the_books,
-)  # fmt: skip
+from tests.cluster.subledger_books import ALL, MARCH, Posting, begin, count, fill, publish_in, put_into_the_books
 from tests.conftest import LocalPostgres
 from transforms.subledger_db import books, requests, staging
 from transforms.subledger_db.model import LedgerError, PeriodClosed

@@ -9,10 +9,7 @@ import psycopg
 import pytest
 
 from florin_io.postgres import Connection
-from tests.cluster.subledger_books import (
-    Posting,
-    published,
-)  # fmt: skip
+from tests.cluster.subledger_books import Posting, published
 from transforms.subledger_db import schema
 from transforms.subledger_db.schema import LedgerDatabase
 

@@ -18,7 +18,7 @@ from tests.cluster.subledger_books import (
     put_into_the_books,
     run_reversal,
     trial_balance,
-)  # fmt: skip
+)
 from transforms.subledger_db import books, lookups, requests, reversal
 from transforms.subledger_db.model import LedgerError
 from transforms.subledger_db.requests import Submission

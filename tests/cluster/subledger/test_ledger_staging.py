@@ -9,16 +9,7 @@ import pytest
 
 from florin_io.pgcopy import Encoded
 from florin_io.postgres import Connection
-from tests.cluster.subledger_books import (
-    ALL,
-    MARCH,
-    Posting,
-    begin,
-    count,
-    fill,
-    put_into_the_books,
-    rejects,
-)  # fmt: skip
+from tests.cluster.subledger_books import ALL, MARCH, Posting, begin, count, fill, put_into_the_books, rejects
 from transforms.subledger_db import requests, staging
 from transforms.subledger_db.model import Busy, Check, Fenced, LedgerError, StagingLost
 from transforms.subledger_db.publish import Publication, Totals, publish
