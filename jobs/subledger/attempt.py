@@ -104,11 +104,15 @@ def _give_back(database: LedgerDatabase, request: Request, options: LoadOptions,
             if options.runner == "FlinkRunner":
                 end_flink_jobs(options.flink, request)
             staging.discard(connection, request.request_id, request.attempt)
+            now = requests.load(connection, request.request_id)
     except (PostgresUnreachable, *TRANSIENT):
         # Then nobody hears of us any more, and another attempt takes over.
         _LOG.warning("request %d cannot be given back", request.request_id)
         return TRY_AGAIN
-    return TRY_AGAIN if again else REFUSED
+    if again:
+        return TRY_AGAIN
+    # Its Flink job may end before the heartbeat finds out who ended it.
+    return REFUSED if (now.attempt, now.state) == (request.attempt, "FAILED") else TAKEN_OVER
 
 
 class _Beat(threading.Thread):

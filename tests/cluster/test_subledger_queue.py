@@ -18,8 +18,9 @@ import pytest
 from click.testing import CliRunner
 
 from florin_io.postgres import Connection
-from jobs.subledger import queue
+from jobs.subledger import attempt, endings, queue
 from jobs.subledger.cli import subledger
+from jobs.subledger.load import LoadFailed, LoadOptions
 from jobs.subledger.scheduling import fire, tick
 from tests.cluster.subledger_books import Posting, fill, ledger, put_into_the_books
 from tests.conftest import PATIENCE_S, LocalPostgres, eventually
@@ -284,6 +285,22 @@ def test_a_reversal_that_is_no_longer_possible_is_refused(
     numbers = reversal.submit_reversal(db, first, force_later=True)
     assert numbers[-1] == number
     assert state(db, number) == "QUEUED"
+
+
+@pytest.mark.parametrize(("tries", "cancelled", "ending"), [
+    (5, True, endings.TAKEN_OVER), (1, True, endings.TAKEN_OVER), (5, False, endings.TRY_AGAIN),
+    (1, False, endings.REFUSED),
+])  # fmt: skip
+def test_an_attempt_that_fails_knows_whether_its_request_was_cancelled(
+    database: LedgerDatabase, db: Connection, tries: int, cancelled: bool, ending: int
+) -> None:
+    """As of one whose Flink job is ended by whoever cancels, before its heartbeat has noticed."""
+    request = requests.begin_attempt(db, submit(db, "a", max_attempts=tries))
+    assert request is not None
+    if cancelled:
+        requests.cancel(db, request.request_id)
+    options = LoadOptions(database.conninfo, database.schema, runner="DirectRunner")
+    assert attempt._give_back(database, request, options, LoadFailed("the Flink job ended CANCELED")) == ending
 
 
 def test_what_is_run_by_hand_gets_its_indexes_then(database: LedgerDatabase, db: Connection) -> None:
