@@ -5,8 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -182,18 +186,42 @@ def submit(
 
     Of a `bounded` one the later steps wait for the earlier ones: then it is enough that it has begun.
     `savepoint` resumes from that path. Raises StackError if no cluster answers, a job of this name runs already, slots
-    are too few, or the job fails before it ran once (then it is cancelled).
+    are too few, or the job fails before it ran once. Then, and if interrupted, it is cancelled.
     """
     began = time.monotonic()
     cluster = find_cluster(flink)
     with FlinkRest(cluster.url) as rest:
         _refuse_second(rest, record.name)
         _wait_for_slots(rest, record.parallelism)
-        job_id = _start(rest, _jar_of(pipeline), savepoint)
-        record = replace(record, job_id=job_id, flink=cluster.url)
-        record.save()
-        _wait_until_running(rest, job_id, bounded)
+        jar = _jar_of(pipeline)
+        job_id = ""
+        try:
+            with _interrupts_held():  # else nobody would know the id of a job that Flink has begun
+                job_id = _start(rest, jar, savepoint)
+            record = replace(record, job_id=job_id, flink=cluster.url)
+            record.save()
+            _wait_until_running(rest, job_id, bounded)
+        except KeyboardInterrupt:
+            if job_id:
+                rest.cancel(job_id)
+            raise
     return JobHandle(job_id, record.name, cluster.url, time.monotonic() - began)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C takes effect at the end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if held:
+        raise KeyboardInterrupt
 
 
 def _refuse_second(rest: FlinkRest, name: str) -> None:

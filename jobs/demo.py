@@ -33,7 +33,6 @@ def demonstrate(show: Callable[[Console], int]) -> NoReturn:
     try:
         sys.exit(show(console))
     except KeyboardInterrupt:
-        console.print("\ninterrupted")
         code = INTERRUPTED
     except StepFailed as error:
         console.print(f"[red]{error} ended with exit code {error.code}[/red]")

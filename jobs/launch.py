@@ -26,7 +26,7 @@ from florin_io.kafka.client import KafkaUnreachable, admin
 from florin_io.kafka.log import GroupOffsets
 from jobs import progress
 
-OK, JOB_FAILED, USAGE, UNREACHABLE, UNFIT = 0, 1, 2, 3, 4
+OK, JOB_FAILED, USAGE, UNREACHABLE, UNFIT, INTERRUPTED = 0, 1, 2, 3, 4, 130
 EXIT_CODES = """exit codes:
   0    the job was submitted and Ctrl-C or --detach left it running, or it was stopped with a savepoint; its jar was
        written; its shards are paused
@@ -160,6 +160,9 @@ def run(job: StreamingJob, options: argparse.Namespace, beam_options: Sequence[s
     except (kafka_topics.TopicError, StackError, ValueError) as error:
         _complain(error)
         return UNFIT
+    except KeyboardInterrupt:
+        console.print("\ninterrupted: no job was started", style="red")
+        return INTERRUPTED
 
 
 def _complain(error: Exception) -> None:

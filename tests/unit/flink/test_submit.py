@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 import pytest
@@ -74,6 +76,29 @@ def test_submitting_without_a_cluster_fails_before_anything_is_built(monkeypatch
     pipeline = beam.Pipeline(options=PipelineOptions(submit.flink_defaults([], "transfer", 2)))
     with pytest.raises(StackError, match="No Flink answers"):
         submit.submit(pipeline, JobRecord("transfer", 2), flink="127.0.0.1:9")
+
+
+def test_ctrl_c_while_flink_begins_the_job_cancels_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    cancelled: list[str] = []
+
+    class Rest(submit.FlinkRest):
+        def request(self, method: str, path: str, **_: Any) -> Any:
+            return {"/overview": {"slots-available": 1, "slots-total": 1}, "/jobs/overview": {"jobs": []}}[path]
+
+        def cancel(self, job_id: str, wait_s: float = 60) -> None:
+            cancelled.append(job_id)
+
+    def begin(*_: object) -> str:
+        signal.raise_signal(signal.SIGINT)
+        return "a-job"
+
+    monkeypatch.setattr(submit, "FlinkRest", Rest)
+    monkeypatch.setattr(submit, "find_cluster", lambda _: submit.Cluster("http://127.0.0.1:1", "", "1.20", 1, 1))
+    monkeypatch.setattr(submit, "_jar_of", lambda _: b"")
+    monkeypatch.setattr(submit, "_start", begin)
+    with pytest.raises(KeyboardInterrupt):
+        submit.submit(beam.Pipeline(), JobRecord("transfer", 1))
+    assert cancelled == ["a-job"]
 
 
 def test_of_a_failed_job_the_python_traceback_is_told() -> None:
