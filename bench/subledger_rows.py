@@ -66,7 +66,7 @@ def make(text: list[bytes]) -> Made:
         line += block.count(b"\n")
     runs = [timed("sort", sort, batch) for batch in _of_rows(parsed, fields.ENTRY, RUN_ROWS)]
     book = Book(told, parse_rules(told.rules_text), fields.first_je_no(1, 0))
-    nothing = Opening(*(schema.empty_table() for schema in (fields.LOT, fields.POSITION, fields.HEADER, fields.LINE)))
+    nothing = Opening.empty()
     headers, lines = [], []
     merged = merge(runs, BLOCK_ROWS)
     while (batch := timed("merge", next, merged, None)) is not None:

@@ -18,9 +18,10 @@ from transforms.subledger.jit import Longs, Words
 
 LIMIT: Final = 200_000
 """Rows of a merged block at most."""
-_KEY: Final = ("order_hash", "trade_date", "order_seq", "source_id", "version", "file", "line")
+_COLUMNS: Final = ("order_hash", "trade_date", "order_seq", "source_id", "version", "file", "line")
 _TIES: Final = [(name, "ascending") for name in ("run", "source_id", "version", "file", "line")]
 Run: TypeAlias = "pa.Table | pa.RecordBatch"
+_Key: TypeAlias = tuple[int, int, int, bytes, int, int, int]
 
 
 def sort(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -33,7 +34,7 @@ def sort(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 def order_of(batch: pa.RecordBatch) -> Longs:
     """The places of rows in order."""
-    hashes, dates, sequences = (_numbers(batch.column(name)) for name in _KEY[:3])
+    hashes, dates, sequences = (_numbers(batch.column(name)) for name in _COLUMNS[:3])
     order: Longs = np.lexsort((sequences, dates, hashes))
     tied = np.zeros(len(order) + 1, bool)
     tied[1:-1] = True
@@ -50,12 +51,14 @@ def _settle(batch: pa.RecordBatch, order: Longs, tied: npt.NDArray[np.bool_]) ->
     places = np.flatnonzero(tied[:-1] | tied[1:])
     runs = np.cumsum(~tied[:-1])[places]
     rows = batch.take(pa.array(order[places]))
-    keys = pa.table([pa.array(runs), *(rows.column(name) for name in _KEY[3:])], names=[name for name, _ in _TIES])
+    keys = pa.table([pa.array(runs), *(rows.column(name) for name in _COLUMNS[3:])], names=[name for name, _ in _TIES])
     order[places] = order[places][pc.sort_indices(keys, _TIES).to_numpy()]
 
 
 def _numbers(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
-    found: npt.NDArray[Any] = (column.cast(pa.int32()) if pa.types.is_date32(column.type) else column).to_numpy()
+    if isinstance(column, pa.ChunkedArray):
+        column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    found: npt.NDArray[Any] = (column.view(pa.int32()) if pa.types.is_date32(column.type) else column).to_numpy()
     return found
 
 
@@ -80,63 +83,83 @@ def positions(hashes: Words, between: Words) -> Longs:
 def merge(runs: Sequence[Run], limit: int = LIMIT) -> Iterator[pa.RecordBatch]:
     """The rows of sorted runs in order, in blocks of at most `limit` rows; runs are read as far as they are needed.
 
-    Raises ValueError for more runs than `limit`.
+    A block has at least half of `limit` rows less one for each run, unless it is the last one. Raises ValueError for
+    more runs than half of `limit`.
     """
     left = [_Cursor(run) for run in runs if run.num_rows]
-    if len(left) > limit:
+    if 2 * len(left) > limit:
         raise ValueError(
             f"{len(left)} runs cannot be merged in blocks of {limit} rows: give larger blocks or fewer runs"
         )
     while left:
-        # No run gives more than this many rows, so that the block holds.
-        size = limit // len(left)
-        for cursor in left:
-            cursor.look(size)
-        bounds = [cursor.last() for cursor in left if cursor.has_more()]
-        parts = [cursor.take(min(bounds) if bounds else None) for cursor in left]
+        bound = _bound(left, limit)
+        parts = [cursor.take(bound) for cursor in left]
         block = pa.concat_tables([part for part in parts if part.num_rows]).combine_chunks()
         yield sort(block.to_batches()[0])
         left = [cursor for cursor in left if cursor.rows_left()]
 
 
+def _bound(left: Sequence[_Cursor], limit: int) -> _Key | None:
+    """A key up to which all runs together have `limit` rows at most; None if they have no more at all.
+
+    Of every run each step-th row is a candidate. Up to the n-th candidate there are n steps of rows, and less than a
+    step of each run after the last of its candidates.
+    """
+    if sum(cursor.rows_left() for cursor in left) <= limit:
+        return None
+    step = limit // (2 * len(left))
+    wanted = limit // step - len(left)
+    rows = [cursor.candidates(step, wanted) for cursor in left]
+    whose = np.repeat(np.arange(len(left)), [len(found) for found in rows])
+    places = np.concatenate(rows)
+    numbers = [
+        np.concatenate([cursor.numbers[column][found] for cursor, found in zip(left, rows, strict=True)])
+        for column in range(3)
+    ]
+    order = np.lexsort(numbers[::-1])
+    at = order[wanted - 1]
+    before, tied = np.zeros(len(order), bool), np.ones(len(order), bool)
+    for column in numbers:
+        before |= tied & (column < column[at])
+        tied &= column == column[at]
+    keys: list[_Key] = sorted(left[whose[one]].key(int(places[one])) for one in np.flatnonzero(tied))
+    return keys[wanted - 1 - int(before.sum())]
+
+
 class _Cursor:
-    """Where a run is read, and the keys of the rows in view."""
+    """Where a run is read."""
 
     def __init__(self, run: Run) -> None:
         self._rows = pa.Table.from_batches([run]) if isinstance(run, pa.RecordBatch) else run
-        self._keys = self._rows.select(_KEY)
+        self._keys = [self._rows.column(name) for name in _COLUMNS]
+        self.numbers = [_numbers(column) for column in self._keys[:3]]
         self._at = 0
-        self._view: pa.RecordBatch | None = None
 
     def rows_left(self) -> int:
         """Rows not taken yet."""
         return int(self._rows.num_rows) - self._at
 
-    def look(self, size: int) -> None:
-        """Have the next rows in view."""
-        self._view = self._keys.slice(self._at, size).combine_chunks().to_batches()[0]
+    def candidates(self, step: int, count: int) -> Longs:
+        """Each step-th row of those left, `count` of them at most."""
+        stop = min(self._at + step * count, self._rows.num_rows)
+        return np.arange(self._at + step - 1, stop, step, dtype=np.int64)
 
-    def has_more(self) -> bool:
-        """Whether there are rows after those in view."""
-        return self._view is not None and self._view.num_rows < self.rows_left()
+    def key(self, row: int) -> _Key:
+        """The key of a row, as Python compares it."""
+        source_id, version, file, line = (column[row].as_py() for column in self._keys[3:])
+        hashed, dated, sequence = (int(column[row]) for column in self.numbers)
+        return hashed, dated, sequence, source_id.encode(), version, file, line
 
-    def _key(self, row: int) -> tuple[Any, ...]:
-        assert self._view is not None
-        hashed, dated, sequence, source_id, version, file, line = (column[row] for column in self._view.columns)
-        text = source_id.as_py().encode()
-        return (hashed.as_py(), dated.value, sequence.as_py(), text, version.as_py(), file.as_py(), line.as_py())
-
-    def last(self) -> tuple[Any, ...]:
-        """The key of the last row in view."""
-        assert self._view is not None
-        return self._key(self._view.num_rows - 1)
-
-    def take(self, bound: tuple[Any, ...] | None) -> pa.Table:
-        """The rows in view up to a key."""
-        assert self._view is not None
-        count = self._view.num_rows
+    def take(self, bound: _Key | None) -> pa.Table:
+        """The rows left up to a key."""
+        first, stop = self._at, int(self._rows.num_rows)
         if bound is not None:
-            count = bisect_right(range(count), bound, key=self._key)
-        found = self._rows.slice(self._at, count)
-        self._at += count
-        return found
+            low = first
+            for number, column in zip(bound[:3], self.numbers, strict=True):
+                part = column[low:stop]
+                value = part.dtype.type(number)
+                low, stop = (low + int(part.searchsorted(value, side)) for side in ("left", "right"))
+            # Rows that are equal by numbers go by their texts.
+            stop = bisect_right(range(stop), bound, lo=low, key=self.key)
+        self._at = stop
+        return self._rows.slice(first, stop - first)

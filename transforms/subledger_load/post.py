@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ from transforms.subledger_load.progress import Progress
 from transforms.subledger_load.scratch import Scratch, Spill
 
 _GIVE_UP_S = 60.0
+_NOTHING: Final = Opening.empty()
 
 
 def post_task(load: Load, task: Task) -> PostReport:
@@ -96,7 +98,7 @@ class _Post:
             if 0 < rows <= 2 * BLOCK_ROWS:
                 yield order.sort(pa.concat_tables(parts).combine_chunks().to_batches()[0])
             elif rows:
-                yield from order.merge(parts, max(BLOCK_ROWS, len(parts)))
+                yield from order.merge(parts, max(BLOCK_ROWS, 2 * len(parts)))
             for run in self._mapped:
                 run.forget()
 
@@ -127,8 +129,7 @@ class _Post:
         if not len(needs.instruments) and not len(needs.events):
             return
         if not self._task.has_books:
-            empty = (fields.LOT, fields.POSITION, fields.HEADER, fields.LINE)
-            self._book.supply(Opening(*(schema.empty_table() for schema in empty)))
+            self._book.supply(_NOTHING)
             return
 
         def look() -> Opening:

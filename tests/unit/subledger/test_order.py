@@ -59,6 +59,45 @@ def test_merged_runs_are_the_sorted_whole_in_blocks_that_hold(limit: int) -> Non
     assert max(block.num_rows for block in blocks) <= limit
 
 
+def _whole(runs: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return sort(pa.Table.from_batches(runs).combine_chunks().to_batches()[0])
+
+
+def _hot(count: int, first_day: int, file: int) -> pa.RecordBatch:
+    """Rows of one instrument in the order of their days."""
+    lines = [f"{file * count + row},1,INCOME,e,2026-01-{first_day:02d},,A,I,,,EUR,1,,,," for row in range(count)]
+    return sort(parse_block("\n".join(lines).encode(), read_header(",".join(COLUMNS).encode()), file, 2, _SETTINGS)[0])
+
+
+@pytest.mark.parametrize("same_day", [False, True])
+def test_blocks_are_full_whether_runs_follow_each_other_or_overlap(same_day: bool) -> None:
+    runs = [_hot(300, 1 if same_day else 1 + file, file) for file in range(9)]
+    blocks = list(merge(runs, 400))
+    assert pa.Table.from_batches(blocks).equals(pa.Table.from_batches([_whole(runs)]))
+    sizes = [block.num_rows for block in blocks]
+    assert max(sizes) <= 400
+    assert min(sizes[:-1]) >= 400 // 2 - len(runs)
+
+
+def test_rows_equal_by_all_numbers_are_cut_where_their_texts_differ() -> None:
+    random.seed(5)
+    names = [f"SAME-ID-{random.randrange(10**9)}" for _ in range(2000)]
+    header = read_header(",".join(COLUMNS).encode())
+    runs = []
+    for file in range(5):
+        lines = [f"{name},1,INCOME,e,2026-01-01,,A,I,,,EUR,1,,,," for name in names[file::5]]
+        runs.append(sort(parse_block("\n".join(lines).encode(), header, file, 2, _SETTINGS)[0]))
+    assert len(set(_whole(runs).column("order_seq").to_pylist())) == 1
+    blocks = list(merge(runs, 100))
+    assert [name for block in blocks for name in block.column("source_id").to_pylist()] == sorted(names)
+    assert max(block.num_rows for block in blocks) <= 100
+
+
+def test_more_runs_than_blocks_have_room_for_are_refused() -> None:
+    with pytest.raises(ValueError, match="3 runs cannot be merged in blocks of 5 rows"):
+        list(merge([_rows(4, seed, "T") for seed in range(3)], 5))
+
+
 def test_ranges_hold_whole_instruments_and_every_row_once() -> None:
     run = sort(_rows(2000, 3, "T"))
     hashes = run.column("order_hash").to_numpy()
