@@ -94,13 +94,10 @@ class _Post:
                 for run, place in zip(self._runs, self._places, strict=True)
                 if place[fine + 1] > place[fine]
             ]
-            rows = sum(part.num_rows for part in parts)
-            if 0 < rows <= 2 * BLOCK_ROWS:
-                yield order.sort(pa.concat_tables(parts).combine_chunks().to_batches()[0])
-            elif rows:
-                yield from order.merge(parts, max(BLOCK_ROWS, 2 * len(parts)))
-            for run in self._mapped:
-                run.forget()
+            for block in _merged(parts):
+                yield block
+                for run in self._mapped:
+                    run.forget()
 
     def _wanted(self) -> npt.NDArray[np.uint64]:
         """Event ids that the task's cancels and corrects refer to."""
@@ -149,6 +146,14 @@ class _Post:
         self._loader.add("lot", posted.lots)
         self._loader.add("position", posted.positions)
         self._rejects.add(posted.rejects)
+
+
+def _merged(parts: list[pa.Table]) -> Iterator[pa.RecordBatch]:
+    rows = sum(part.num_rows for part in parts)
+    if 0 < rows <= 2 * BLOCK_ROWS:
+        yield order.sort(pa.concat_tables(parts).combine_chunks().to_batches()[0])
+    elif rows:
+        yield from order.merge(parts, max(BLOCK_ROWS, 2 * len(parts)))
 
 
 def _by_period(rows: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
