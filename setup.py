@@ -79,6 +79,8 @@ TEST = [
     "types-PyYAML>=6,<7",
     # Loads the same rows as COPY does, to compare (bench/subledger_alone.py).
     "adbc-driver-postgresql>=1.4,<2",
+    # Drawings of benchmarks (bench/plots.py).
+    "matplotlib>=3.9,<4",
     # Where the time goes (docs/performance.md).
     "py-spy>=0.4,<1",
 ]

@@ -37,6 +37,7 @@ ABOUT = {
     "ratio_to_ceiling": "entries_per_s / ceiling_per_s",
     "rss_growth": "peak memory of the workers in the largest load / in one of a tenth of it",
     "mb_per_additional_request": "MB that workers have more at the peak with two requests than with one",
+    "mb_per_additional_request_without_mapped_files": "the same of what is not the page cache's",
     "side_by_side_ratio": "time of two requests side by side / one after the other",
     "copy_rows_per_s": "journal lines/s by COPY, encoding included",
     "adbc_rows_per_s": "the same lines by ADBC's driver",
@@ -122,16 +123,19 @@ def ceiling(ledger: Ledger, plan: Plan, say: Console) -> dict[str, Any]:
 def side_by_side(ledger: Ledger, plan: Plan, say: Console) -> dict[str, Any]:
     """Two requests of different entities, one after the other on all workers, then side by side on half each."""
     manifests = [ledger.files(plan.side, entity) for entity in ENTITIES]
-    seconds, peaks = {}, {}
+    seconds, peaks, own = {}, {}, {}
     for name, workers, at_once in (("one after the other", 2, 1), ("side by side", 1, 2)):
         seconds[name], memory = ledger.load_all(manifests, workers, at_once)
-        peaks[name] = memory.peak
+        peaks[name], own[name] = memory.peak, memory.peak_of_own
         say.print(f"two requests of {plan.side:,} {name}: {seconds[name]:.1f} s, {peaks[name]:,.0f} MB")
     return {
         "side_by_side_s": round(seconds["side by side"], 1),
         "one_after_the_other_s": round(seconds["one after the other"], 1),
         "side_by_side_ratio": round(seconds["side by side"] / seconds["one after the other"], 3),
         "mb_per_additional_request": round(max(0.0, peaks["side by side"] - peaks["one after the other"]), 1),
+        "mb_per_additional_request_without_mapped_files": round(
+            max(0.0, own["side by side"] - own["one after the other"]), 1
+        ),
     }
 
 

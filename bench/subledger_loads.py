@@ -38,11 +38,16 @@ class Memory:
         """MB in all at most."""
         return max((sample[1] for sample in self.samples), default=0.0)
 
+    @property
+    def peak_of_own(self) -> float:
+        """MB at most that is not mapped from files, which the kernel takes back when it needs it."""
+        return max((sample[2] for sample in self.samples), default=0.0)
+
     def to_json(self) -> dict[str, Any]:
         """Peaks, and samples over time."""
         return {
             "peak": self.peak,
-            "peak_without_mapped_files": max((sample[2] for sample in self.samples), default=0.0),
+            "peak_without_mapped_files": self.peak_of_own,
             "samples": self.samples[:: max(1, len(self.samples) // _SHOWN)],
         }
 
