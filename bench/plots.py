@@ -36,7 +36,7 @@ def cpu(axes: Axes, used: dict[str, float], unit: str) -> None:
     """CPU time in µs by process, the largest first."""
     whole = sum(used.values())
     shown = {name: part for name, part in sorted(used.items(), key=lambda one: -one[1]) if part > _LEAST_SHARE * whole}
-    bars(axes, f"CPU time of a {unit}: {whole:.3g} µs", shown, "µs")
+    bars(axes, f"CPU time per {unit}: {whole:.3g} µs", shown, "µs")
 
 
 def transfer(figures: Figures, axes: list[Axes]) -> None:
