@@ -50,7 +50,7 @@ class LoadOptions:
     schema: str = schema.DEFAULT_SCHEMA
     runner: str = "FlinkRunner"
     parallelism: int = 2
-    connections: int = 2
+    connections: int = 4
     """COPY connections of all workers together; each has at least one."""
     scratch: str | None = None
     """Folder for what lies between the stages; one that all TaskManagers reach."""

@@ -122,7 +122,7 @@ def load_options(command: F) -> F:
     @click.option(
         "--parallelism", type=click.IntRange(min=1), default=2, show_default=True, help="Workers of a request."
     )
-    @click.option("--connections", type=click.IntRange(1, 64), default=2, show_default=True,
+    @click.option("--connections", type=click.IntRange(1, 64), default=4, show_default=True,
                   help="PostgreSQL connections that load a request, over all workers.")  # fmt: skip
     @click.option("--scratch", metavar="DIR",
                   help="Folder for what lies between the steps; all TaskManagers must reach it. [in /tmp]")  # fmt: skip
