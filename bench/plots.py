@@ -18,6 +18,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.report import number
+
 Figures = dict[str, Any]
 MEASURED = Path(__file__).parent.parent / "docs" / "measured"
 _LEAST_SHARE = 0.005
@@ -27,7 +29,7 @@ _LEAST_SHARE = 0.005
 def bars(axes: Axes, title: str, values: dict[str, float], unit: str) -> None:
     """One bar a value, with its number."""
     drawn = axes.barh(list(values), list(values.values()), color="C0")
-    axes.bar_label(drawn, [f"{value:,.0f}" if value >= 100 else f"{value:.3g}" for value in values.values()], padding=3)
+    axes.bar_label(drawn, [number(value) for value in values.values()], padding=3)
     axes.set(title=title, xlabel=unit, xlim=(0, 1.25 * max(values.values())))
     axes.invert_yaxis()
 

@@ -22,6 +22,11 @@ def machine() -> str:
     return f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
 
 
+def number(value: float) -> str:
+    """As people read it: whole from 100 on, three digits below."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def deliver(
     figures: dict[str, Any], json_to: str | None, bench: str, about: dict[str, str], unit: str, cpu_us: dict[str, str]
 ) -> None:
@@ -34,8 +39,7 @@ def deliver(
         console = Console(highlight=False)
         table = Table("figure", "value", "meaning", title=f"{bench} on {figures['machine']}")
         for name, meaning in about.items():
-            value = figures[name]
-            table.add_row(name, f"{value:,.0f}" if value >= 100 else f"{value:.3g}", meaning)
+            table.add_row(name, number(figures[name]), meaning)
         console.print(table)
         table = Table("process", f"CPU us per {unit}", title=f"Where the CPU time of a {unit} goes")
         for name, used in sorted(cpu_us.items(), key=lambda item: -float(item[1])):

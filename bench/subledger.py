@@ -25,7 +25,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from bench.report import json_option, machine
+from bench.report import json_option, machine, number
 from bench.stack import bench_stack
 from bench.subledger_loads import ENTITIES, Ledger, Wrong
 
@@ -123,19 +123,17 @@ def ceiling(ledger: Ledger, plan: Plan, say: Console) -> dict[str, Any]:
 def side_by_side(ledger: Ledger, plan: Plan, say: Console) -> dict[str, Any]:
     """Two requests of different entities, one after the other on all workers, then side by side on half each."""
     manifests = [ledger.files(plan.side, entity) for entity in ENTITIES]
-    seconds, peaks, own = {}, {}, {}
+    seconds, memory = {}, {}
     for name, workers, at_once in (("one after the other", 2, 1), ("side by side", 1, 2)):
-        seconds[name], memory = ledger.load_all(manifests, workers, at_once)
-        peaks[name], own[name] = memory.peak, memory.peak_of_own
-        say.print(f"two requests of {plan.side:,} {name}: {seconds[name]:.1f} s, {peaks[name]:,.0f} MB")
+        seconds[name], memory[name] = ledger.load_all(manifests, workers, at_once)
+        say.print(f"two requests of {plan.side:,} {name}: {seconds[name]:.1f} s, {memory[name].peak:,.0f} MB")
+    one, two = memory["one after the other"], memory["side by side"]
     return {
         "side_by_side_s": round(seconds["side by side"], 1),
         "one_after_the_other_s": round(seconds["one after the other"], 1),
         "side_by_side_ratio": round(seconds["side by side"] / seconds["one after the other"], 3),
-        "mb_per_additional_request": round(max(0.0, peaks["side by side"] - peaks["one after the other"]), 1),
-        "mb_per_additional_request_without_mapped_files": round(
-            max(0.0, own["side by side"] - own["one after the other"]), 1
-        ),
+        "mb_per_additional_request": round(max(0.0, two.peak - one.peak), 1),
+        "mb_per_additional_request_without_mapped_files": round(max(0.0, two.peak_of_own - one.peak_of_own), 1),
     }
 
 
@@ -185,7 +183,7 @@ def _print(console: Console, title: str, columns: tuple[str, ...], rows: Sequenc
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return "-" if value is None else number(value)
 
 
 @click.command(help=(__doc__ or "").replace("\n\n", "\n\n\b\n"))

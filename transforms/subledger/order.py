@@ -131,8 +131,8 @@ class _Cursor:
 
     def __init__(self, run: Run) -> None:
         self._rows = pa.Table.from_batches([run]) if isinstance(run, pa.RecordBatch) else run
-        self._keys = [self._rows.column(name) for name in _COLUMNS]
-        self.numbers = [_numbers(column) for column in self._keys[:3]]
+        self.numbers = [_numbers(self._rows.column(name)) for name in _COLUMNS[:3]]
+        self._others = [self._rows.column(name) for name in _COLUMNS[3:]]
         self._at = 0
 
     def rows_left(self) -> int:
@@ -146,7 +146,7 @@ class _Cursor:
 
     def key(self, row: int) -> _Key:
         """The key of a row, as Python compares it."""
-        source_id, version, file, line = (column[row].as_py() for column in self._keys[3:])
+        source_id, version, file, line = (column[row].as_py() for column in self._others)
         hashed, dated, sequence = (int(column[row]) for column in self.numbers)
         return hashed, dated, sequence, source_id.encode(), version, file, line
 
