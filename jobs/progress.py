@@ -14,7 +14,7 @@ from rich.text import Text
 
 from flink.rest import TERMINAL, FlinkError, FlinkRest
 from florin_io.kafka.log import GroupOffsets
-from transforms.shard import LATENCY_BUCKETS_MS
+from transforms.measures import LATENCY_BUCKETS_MS
 
 _LOG = logging.getLogger(__name__)
 WINDOW_S = 10.0
@@ -22,12 +22,12 @@ PLAIN_EVERY_S = 10.0
 
 
 def counters(rest: FlinkRest, job_id: str, namespace: str) -> dict[str, int]:
-    """Sums over all subtasks of the job's Beam counters in a namespace. A restarted task counts from zero again."""
+    """Sums over all subtasks of the job's Beam counters in a namespace, without gauges; from zero after a restart."""
     totals: dict[str, int] = {}
     mark = f".{namespace}_"
     for vertex in rest.job(job_id)["vertices"]:
         path = f"/jobs/{job_id}/vertices/{vertex['id']}/subtasks/metrics"
-        names = [metric["id"] for metric in rest.get(path) if mark in metric["id"]]
+        names = [metric["id"] for metric in rest.get(path) if mark in metric["id"] and "__" not in metric["id"]]
         if names:
             for metric in rest.get(path, get=",".join(names), agg="sum"):
                 name = metric["id"].split(mark, 1)[1]

@@ -36,6 +36,10 @@ class SnapshotPace:
         self._since, self._size, self._work = now, size, 0.0
         self._changed, self._demanded = more, False
 
+    def age(self, now: float) -> float:
+        """Seconds since the last snapshot, 0 if nothing changed since."""
+        return now - self._since if self._changed else 0.0
+
     def due(self, now: float) -> bool:
         """Whether to write now. A silent shard never is."""
         if self._demanded or not self._changed:

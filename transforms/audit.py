@@ -33,7 +33,7 @@ class AuditResult:
 
 @dataclass(frozen=True)
 class Auditor:
-    """Compares a shard's replayed outputs with the same partition of the given topics, byte for byte.
+    """Compares a shard's replayed outputs with the same partition of the given topics, byte for byte, without headers.
 
     `ignore(topic, value)` says which emitted records others wrote there; `check(topic)` gives a function that is fed
     every emitted value and returns a complaint, for example of a broken hash chain, or None.
@@ -66,7 +66,7 @@ class Auditor:
         result: AuditResult,
     ) -> str | None:
         for batch in outputs:
-            for topic, partition, key, value in batch:
+            for topic, partition, key, value, *_ in batch:
                 if topic not in emitted:
                     continue
                 found = next(emitted[topic], None)

@@ -8,12 +8,14 @@ knows no domain, and a core knows neither Beam nor Kafka.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-Output = tuple[str, int, bytes | None, bytes]
-"""One record to write: topic, partition, key, value."""
+from transforms.trace import Trace
+
+Output = tuple[str, int, bytes | None, bytes] | tuple[str, int, bytes | None, bytes, Trace]
+"""One record to write: topic, partition, key, value, and the trace context of its cause if it has one."""
 
 
 PAUSE_PREFIX = b'{"pause":'
@@ -36,13 +38,25 @@ class Batch:
     times: list[int]
     keys: list[bytes | None]
     values: list[bytes]
+    traces: list[Trace | None] | None = None
+    """Trace contexts of the records, None if none has any or the core does not pass them on."""
 
     def __len__(self) -> int:
         return len(self.offsets)
 
     def slice(self, start: int, stop: int) -> Batch:
         """The records at positions `start` to `stop` (exclusive)."""
-        return Batch(self.offsets[start:stop], self.times[start:stop], self.keys[start:stop], self.values[start:stop])
+        return self.pick(range(start, stop))
+
+    def pick(self, places: Sequence[int]) -> Batch:
+        """The records at the given positions."""
+        return Batch(
+            [self.offsets[i] for i in places],
+            [self.times[i] for i in places],
+            [self.keys[i] for i in places],
+            [self.values[i] for i in places],
+            [self.traces[i] for i in places] if self.traces is not None else None,
+        )
 
 
 class ShardCore(ABC):
@@ -65,6 +79,9 @@ class ShardCore(ABC):
     """Seconds of work on records after which a snapshot, or a part of one, is written earlier than that."""
     STATELESS: ClassVar[bool] = False
     """A core without memory: it goes on at the committed offset, without cells and without replay."""
+
+    TRACED: ClassVar[bool] = False
+    """A core that passes the trace context of a record on to what the record causes."""
 
     @abstractmethod
     def apply(self, batch: Batch) -> list[Output]:

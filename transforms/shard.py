@@ -22,6 +22,8 @@ from florin_io.kafka.writer import TransactionalWriter
 from state.cells import CellError, CellHeader, check, check_version, decode, encode
 from state.pace import SnapshotPace
 from transforms.core import PAUSE_PREFIX, Batch, Output, ShardCore
+from transforms.measures import count_commit, count_latency
+from transforms.trace import Headers, Trace, trace_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -31,7 +33,6 @@ PAUSE_S = 300.0
 """How long a paused shard waits for its savepoint before it goes on by itself."""
 TICK_GRACE_MS = 20
 TICK_RETRY_S = 1.0
-LATENCY_BUCKETS_MS = (5, 10, 20, 30, 40, 60, 80, 100, 150, 250, 500, 1000, 2500, 5000, 10000, 30000)
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,9 @@ class Shard:
         self._tick_sent = 0.0
         self._committed_at = started
         self._core_counts: dict[str, int] = {}
+        self._sizes = {number: len(cell) for number, cell in cells.items()}
+        self._lag = 0
+        self._turned_s = time.time()
         self._writer = TransactionalWriter(settings.bootstrap, f"{settings.group}.{spec.topic}.{spec.partition}")
         self._reader = LogReader(settings.bootstrap, spec.topic, spec.partition, settings.group)
         committed, note = self._reader.committed()
@@ -148,13 +152,15 @@ class Shard:
 
     def process(self, messages: list[Message]) -> int:
         """Take one batch through core and transaction; without one, see whether a tick is due. Raises as `step`."""
+        self._turned_s = time.time()
+        self._lag = self._reader.behind()
         if self.paused_at is not None:
             self._end_pause()
             return 0
         if not messages:
             self._tick_if_due()
             return 0
-        batch, self._clock = columns(messages, self._clock)
+        batch, self._clock = columns(messages, self._clock, self.core.TRACED)
         self.next = batch.offsets[-1] + 1
         replayed = bisect_left(batch.offsets, self.emitted)
         started = time.monotonic()
@@ -164,7 +170,7 @@ class Shard:
         if replayed < len(batch):
             self._go_live(batch.slice(replayed, len(batch)) if replayed else batch, started)
         else:
-            self.pace.worked(time.monotonic() - started)
+            self._worked(started)
         return len(batch)
 
     def _go_live(self, batch: Batch, started: float) -> None:
@@ -177,7 +183,7 @@ class Shard:
             batch = batch.slice(0, pause + 1)
             self.next = batch.offsets[-1] + 1
         outputs = self.core.apply(_without_pauses(batch) if pause is not None else batch)
-        self.pace.worked(time.monotonic() - started)
+        self._worked(started)
         self._commit(outputs, self._note if pause is None else f"{self._note} paused")
         self._count(batch, outputs)
         self._tick_sent = 0.0
@@ -186,19 +192,23 @@ class Shard:
             self.pace.demand()
             _LOG.info("%s: paused for an upgrade at offset %d", self.spec.name, self.next)
 
+    def _worked(self, started: float) -> None:
+        seconds = time.monotonic() - started
+        if not self.core.STATELESS:
+            self.pace.worked(seconds)
+        self.counts["apply_us"] += int(seconds * 1_000_000)
+
     def _commit(self, outputs: list[Output], note: str) -> None:
+        started = time.monotonic()
         self._writer.write(outputs, self._reader, self.next, note)
         self.emitted = self.next
         self._committed_at = time.monotonic()
+        count_commit(self.counts, self._committed_at - started)
 
     def _count(self, batch: Batch, outputs: list[Output]) -> None:
-        counts, times, now = self.counts, batch.times, now_ms()
-        total = len(times)
-        counts["records"] += total
-        counts["outputs"] += len(outputs)
-        counts["transactions"] += 1
-        for bound in LATENCY_BUCKETS_MS:
-            counts[f"latency_ms_le_{bound}"] += total - bisect_left(times, now - bound)
+        self.counts["records"] += len(batch)
+        self.counts["outputs"] += len(outputs)
+        count_latency(self.counts, batch.times, now_ms())
 
     def _tick_if_due(self) -> None:
         now = time.monotonic()
@@ -231,6 +241,7 @@ class Shard:
         self.pace.written(time.monotonic(), size, self.core.unsaved())
         self.counts["snapshots"] += 1
         self.counts["snapshot_bytes"] += size
+        self._sizes.update((number, len(cell)) for number, cell in cells.items())
         return cells
 
     def take_counts(self) -> dict[str, int]:
@@ -244,29 +255,46 @@ class Shard:
         self._core_counts = dict(total)
         return taken
 
+    def gauges(self) -> dict[str, int]:
+        """How the shard stands now: docs/metrics.md has the meanings."""
+        found = {"lag": self._lag, "turned_s": int(self._turned_s)}
+        if not self.core.STATELESS:
+            found["snapshot_age_s"] = int(self.pace.age(time.monotonic()))
+            found["snapshot_size_bytes"] = sum(self._sizes.values())
+        return found
+
     def close(self) -> None:
         """Give the connections back; what was not committed is dropped."""
         self._writer.close()
         self._reader.close()
 
 
-def columns(messages: list[Message], clock: int) -> tuple[Batch, int]:
-    """The messages as columns, their times made monotonic from `clock` (ms) on, and the clock after them."""
+def columns(messages: list[Message], clock: int, traced: bool) -> tuple[Batch, int]:
+    """The messages as columns, their times made monotonic from `clock` (ms) on, and the clock after them.
+
+    Trace contexts are among them if `traced`.
+    """
     times = list(accumulate((message.timestamp()[1] for message in messages), max, initial=clock))
     batch = Batch(
         cast(list[int], [message.offset() for message in messages]),
         times[1:],
         [message.key() for message in messages],
         [message.value() or b"" for message in messages],
+        _traces(messages) if traced else None,
     )
     return batch, times[-1]
 
 
+def _traces(messages: list[Message]) -> list[Trace | None] | None:
+    headers = [message.headers() for message in messages]
+    if not any(headers):
+        return None
+    return [trace_of(cast(Headers, found)) if found else None for found in headers]
+
+
 def _without_pauses(batch: Batch) -> Batch:
     kept = [i for i, value in enumerate(batch.values) if not value.startswith(PAUSE_PREFIX)]
-    if len(kept) == len(batch):
-        return batch
-    return Batch(*([column[i] for i in kept] for column in (batch.offsets, batch.times, batch.keys, batch.values)))  # type: ignore[arg-type]
+    return batch if len(kept) == len(batch) else batch.pick(kept)
 
 
 def replay(spec: ShardSpec, bootstrap: str, end: int) -> Iterator[list[Output]]:
@@ -283,7 +311,7 @@ def replay(spec: ShardSpec, bootstrap: str, end: int) -> Iterator[list[Output]]:
             raise LogTruncated(f"{spec.name}: the log starts at {low}; a replay needs all of it")
         reader.seek(0)
         for messages in reader.until(end, core.BATCH_RECORDS):
-            batch, clock = columns(messages, clock)
+            batch, clock = columns(messages, clock, core.TRACED)
             yield core.apply(_without_pauses(batch))
     finally:
         reader.close()

@@ -16,7 +16,6 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.coders import BytesCoder, VarIntCoder
 from apache_beam.io.flink.flink_streaming_impulse_source import FlinkStreamingImpulseSource
-from apache_beam.metrics import Metrics
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec, TimerSpec, on_timer
 from apache_beam.utils.timestamp import Duration, Timestamp
@@ -24,6 +23,7 @@ from confluent_kafka import KafkaException
 
 from florin_io.kafka.writer import Fenced
 from transforms.core import Output
+from transforms.measures import SHARD_COUNTS, Published
 from transforms.shard import LogSettings, Shard, ShardSpec, replay
 from transforms.shard_keys import balanced_keys
 from transforms.shard_thread import ShardThread
@@ -72,8 +72,7 @@ class _RunShard(beam.DoFn):  # type: ignore[misc]
     def __init__(self, shards: dict[str, ShardSpec], settings: LogSettings, namespace: str) -> None:
         self._specs = shards
         self._settings = settings
-        self._namespace = namespace
-        self._counters: dict[str, Any] = {}
+        self._published = Published(namespace)
 
     def process(
         self,
@@ -107,12 +106,14 @@ class _RunShard(beam.DoFn):  # type: ignore[misc]
             # too long. A zombie gets no turns, so it does not come here to fence the new owner in return.
             _drop(key)
             _LOG.warning("%s: %s; starts again from its cells", self._specs[key].name, error)
+            self._published.add({"fenced" if isinstance(error, Fenced) else "kafka_errors": 1})
             snapshot.set(_after(RETRY_S))
             return
         except BaseException:
             _drop(key)  # apply may be half done; the next start loads the cells
             raise
-        self._publish(running.take_counts())
+        self._published.add(running.take_counts())
+        self._published.show(self._specs[key].name, running.shard.gauges())
         if running.snapshot_due():
             snapshot.set(_after(0))
         else:
@@ -143,20 +144,16 @@ class _RunShard(beam.DoFn):  # type: ignore[misc]
                 _RUNNING[key] = ShardThread(self._start(key, cells), now_epoch)
             except KafkaException as error:
                 _LOG.warning("%s: Kafka: %s; tries again", self._specs[key].name, error.args[0].str())
+                self._published.add({"kafka_errors": 1})
                 snapshot.set(_after(RETRY_S))
                 return
+            self._published.begin(SHARD_COUNTS)
+            self._published.add({"starts": 1})
         turn.set(_after(TURN_S))
 
     def _start(self, key: str, cells: dict[str, Any]) -> Shard:
         stored = {number: cells[spec.name].read() for number, spec in enumerate(_CELLS)}
         return Shard(self._specs[key], self._settings, {number: cell for number, cell in stored.items() if cell})
-
-    def _publish(self, counts: dict[str, int]) -> None:
-        for name, count in counts.items():
-            counter = self._counters.get(name)
-            if counter is None:
-                counter = self._counters[name] = Metrics.counter(self._namespace, name)
-            counter.inc(count)
 
 
 def _drop(key: str) -> None:

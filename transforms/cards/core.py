@@ -160,7 +160,7 @@ class CardsCore(ShardCore):
         lines = self._out[:size].tobytes().split(b"\n")[:-1]
         outputs = outputs_of(self.topics, self.partition, records, batch, first, done, lines)
         if self.explain and records.alerts[done - 1]:
-            topic, partition, key, value = outputs[-1]
+            topic, partition, key, value, *_ = outputs[-1]
             hits = explain(self._deciding.kept.rules, self._scratch.columns, seen)
             outputs[-1] = (topic, partition, key, value + b"," + _encode_json(hits))
         return outputs, done

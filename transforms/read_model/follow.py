@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from bisect import bisect_left
 from dataclasses import dataclass
 
 from confluent_kafka import Message, TopicPartition
 
 from florin_io.kafka.log import LogReader, now_ms
 from florin_io.postgres import Database
+from transforms.measures import count_latency
 from transforms.read_model.patient import PatientLoop, offset_of
 from transforms.read_model.writer import ReadModelWriter
-from transforms.shard import LATENCY_BUCKETS_MS
 
 _LOG = logging.getLogger(__name__)
 
@@ -63,6 +62,7 @@ class Follower(PatientLoop):
             self._writer, self._reader = self._open()
         writer, reader = self._writer, self._reader
         messages = reader.poll(BATCH_RECORDS)
+        self.look(reader)
         if not messages:
             # Only markers of transactions may lie between the last event and here.
             writer.advance(reader.position() or 0)
@@ -78,13 +78,10 @@ class Follower(PatientLoop):
         return 0.0 if len(messages) >= BATCH_RECORDS // 2 else GATHER_S
 
     def _count(self, messages: list[Message]) -> None:
-        counts, now = self.counts, now_ms()
-        times = sorted(message.timestamp()[1] for message in messages)
-        counts["records"] += len(times)
-        counts["outputs"] += len(times)
-        counts["transactions"] += 1
-        for bound in LATENCY_BUCKETS_MS:
-            counts[f"latency_ms_le_{bound}"] += len(times) - bisect_left(times, now - bound)
+        self.counts["records"] += len(messages)
+        self.counts["outputs"] += len(messages)
+        self.counts["commits"] += 1
+        count_latency(self.counts, sorted(message.timestamp()[1] for message in messages), now_ms())
 
     def _show_offset(self, reader: LogReader, offset: int) -> None:
         """Tell Kafka too where the tables stand, for tools that show lag; nothing is ever read from there."""

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import apache_beam as beam
-from apache_beam.metrics import Metrics
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import TimerSpec, on_timer
 from apache_beam.utils.timestamp import Duration, Timestamp
 
+from transforms.measures import LOOP_COUNTS, Published
 from transforms.shard_keys import balanced_keys
 
 _LOG = logging.getLogger(__name__)
@@ -27,11 +27,17 @@ LOST_S = 10.0
 class Loop(Protocol):
     """A piece of work that is done in turns."""
 
+    name: str
+    """Topic and partition: `topic/3`."""
+
     def turn(self) -> float:
         """Work for a moment; returns how many seconds to wait before the next turn. Raises only for defects."""
 
     def take_counts(self) -> dict[str, int]:
         """Counts since the last call, by metric name."""
+
+    def gauges(self) -> dict[str, int]:
+        """How it stands now, by metric name."""
 
     def close(self) -> None:
         """Give connections back."""
@@ -48,6 +54,7 @@ class _RunLoop(beam.DoFn):  # type: ignore[misc]
     def __init__(self, makers: Mapping[str, Callable[[], Loop]], namespace: str) -> None:
         self._makers = makers
         self._namespace = namespace
+        self._published = Published(namespace)
 
     def process(self, element: tuple[str, str], turn: Any = beam.DoFn.TimerParam(TURN)) -> None:
         """A tick: arms the loop if it is not turning."""
@@ -63,13 +70,14 @@ class _RunLoop(beam.DoFn):  # type: ignore[misc]
         loop = _LOOPS.get(name)
         if loop is None:
             loop = _LOOPS[name] = self._makers[key]()
+            self._published.begin(LOOP_COUNTS)
         try:
             pause = loop.turn()
         except BaseException:
             _LOOPS.pop(name).close()
             raise
-        for metric, count in loop.take_counts().items():
-            Metrics.counter(self._namespace, metric).inc(count)
+        self._published.add(loop.take_counts())
+        self._published.show(loop.name, loop.gauges())
         _LAST_TURN[name] = time.monotonic()
         turn.set(Timestamp.now() + Duration(micros=int(pause * 1_000_000)))
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from abc import ABC, abstractmethod
 from collections import Counter
 
 import psycopg
 from confluent_kafka import KafkaException, Message
 
+from florin_io.kafka.log import LogReader
 from florin_io.kafka.writer import Fenced
 from florin_io.postgres import TRANSIENT, PostgresUnreachable
 from transforms.read_model.writer import OffsetMoved
@@ -39,6 +41,8 @@ class PatientLoop(ABC):
         self.counts: Counter[str] = Counter()
         self._failures = 0
         self._quiet = 0
+        self._lag = 0
+        self._turned_s = 0.0
 
     @abstractmethod
     def step(self) -> float:
@@ -77,11 +81,20 @@ class PatientLoop(ABC):
         """The step found something."""
         self._quiet = 0
 
+    def look(self, reader: LogReader) -> None:
+        """Take note of how far the log is ahead of what was read of it, after a read."""
+        self._lag = reader.behind()
+        self._turned_s = time.time()
+
     def take_counts(self) -> dict[str, int]:
         """Counts since the last call."""
         taken = dict(self.counts)
         self.counts.clear()
         return taken
+
+    def gauges(self) -> dict[str, int]:
+        """How the loop stands now, nothing before its first read: docs/metrics.md has the meanings."""
+        return {"lag": self._lag, "turned_s": int(self._turned_s)} if self._turned_s else {}
 
 
 def offset_of(message: Message) -> int:

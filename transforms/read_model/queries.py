@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
+from typing import cast
 
 from confluent_kafka import Message
 
@@ -11,8 +13,10 @@ from florin_io.kafka.log import LogReader, now_ms
 from florin_io.kafka.writer import Record, TransactionalWriter
 from florin_io.postgres import Connection, Database
 from transforms.dead_letters import dead_letter
+from transforms.measures import count_commit, count_latency
 from transforms.read_model.answers import Known, NotAQuestion, Question, answer, question
 from transforms.read_model.patient import PatientLoop, offset_of
+from transforms.trace import Headers, trace_of
 from transforms.transfers.routing import partition_of
 from transforms.transfers.topics import Topics
 
@@ -56,12 +60,17 @@ class Answerer(PatientLoop):
         waiting = self._waiting
         if len(waiting) < BATCH_QUESTIONS:
             waiting += reader.poll(BATCH_QUESTIONS - len(waiting))
+            self.look(reader)
         if not waiting:
             return self.idle(FIRST_IDLE_S, IDLE_S)
         self.busy()
         outputs = self._outputs(connection)
         if outputs:
+            started = time.monotonic()
             writer.write(outputs, reader, offset_of(waiting[len(outputs) - 1]) + 1, "")
+            count_commit(self.counts, time.monotonic() - started)
+            answered = [message.timestamp()[1] for message in waiting[: len(outputs)]]
+            count_latency(self.counts, sorted(answered), now_ms())
             del waiting[: len(outputs)]
             self.counts["answers"] += len(outputs)
         return LOOK_AGAIN_S if waiting else 0.0
@@ -112,7 +121,14 @@ class Answerer(PatientLoop):
             if not found and at_ms > young:
                 break
             place = partition_of(one.asker, desk.partitions)
-            outputs.append((desk.topics.notifications, place, one.transfer_id.encode(), answer(one, found, at_ms)))
+            told = answer(one, found, at_ms)
+            trace = trace_of(cast(Headers, message.headers() or []))
+            key = one.transfer_id.encode()
+            outputs.append(
+                (desk.topics.notifications, place, key, told)
+                if trace is None
+                else (desk.topics.notifications, place, key, told, trace)
+            )
         return outputs
 
 

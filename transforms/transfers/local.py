@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import Raw
 
 from transforms.core import Batch, Output
+from transforms.trace import Trace
 from transforms.transfers import notifications as notify
 from transforms.transfers.accounts import Account
 from transforms.transfers.messages import NOTHING
@@ -41,7 +42,7 @@ class LocalHub:
         self.fast = fast
         self.shards = [TransferShard(number, partitions, self.topics, fast) for number in range(partitions)]
         self._cells: list[dict[int, tuple[int, bytes]]] = [{} for _ in range(partitions)]
-        self._log: list[list[tuple[int, bytes | None, bytes]]] = [[] for _ in range(partitions)]
+        self._log: list[list[tuple[int, bytes | None, bytes, Trace | None]]] = [[] for _ in range(partitions)]
         self._applied = [0] * partitions
         self._caused: list[list[Output]] = [[] for _ in range(partitions)]
         self._sequenced = {self.topics.prepare: 0, self.topics.fulfil: 0}
@@ -49,18 +50,18 @@ class LocalHub:
         """Everything emitted, in order."""
         self.read_side = ReadSide()
 
-    def send(self, topic: str, value: bytes, at: int) -> None:
+    def send(self, topic: str, value: bytes, at: int, trace: Trace | None = None) -> None:
         """A DFSP's message on one of Mojaloop's unkeyed topics, through the sequencer, and all it causes."""
         sequencer = SequencerCore(topic, 0, self.partitions, self.topics, self.fast)
         offset = self._sequenced[topic]
         self._sequenced[topic] += 1
-        for output in sequencer.apply(Batch([offset], [at], [None], [value])):
+        for output in sequencer.apply(Batch([offset], [at], [None], [value], [trace])):
             self._take(output, at)
         self.run(at)
 
     def append(self, partition: int, value: bytes, at: int, key: bytes | None = None) -> None:
         """A record straight onto the log of one shard; nothing is applied before `run`."""
-        self._log[partition].append((at, key, value))
+        self._log[partition].append((at, key, value, None))
 
     def admin(self, command: dict[str, Any], at: int, command_id: str = "") -> None:
         """A command appended to every shard, and all it causes."""
@@ -104,17 +105,17 @@ class LocalHub:
         stop = len(self._log[number]) if self.batch == 0 else min(len(self._log[number]), start + self.batch)
         records = self._log[number][start:stop]
         self._applied[number] = stop
-        times, keys, values = (list(column) for column in zip(*records, strict=True))
-        caused = self.shards[number].apply(Batch(list(range(start, stop)), times, keys, values))
+        times, keys, values, traces = (list(column) for column in zip(*records, strict=True))
+        caused = self.shards[number].apply(Batch(list(range(start, stop)), times, keys, values, traces))
         self._caused[number] += caused
         for output in caused:
             self._take(output, at)
 
     def _take(self, output: Output, at: int) -> None:
         self.outputs.append(output)
-        topic, partition, key, value = output
+        topic, partition, key, value = output[:4]
         if topic == self.topics.log:
-            self._log[partition].append((at, key, value))
+            self._log[partition].append((at, key, value, output[4] if len(output) == 5 else None))
         elif topic == self.topics.events:
             self.read_side.apply(value)
 
@@ -134,7 +135,7 @@ class LocalHub:
 
     def log_of(self, partition: int) -> list[tuple[int, bytes | None, bytes]]:
         """The shard's log: log time, key and value of every record."""
-        return list(self._log[partition])
+        return [(at, key, value) for at, key, value, _ in self._log[partition]]
 
     def outputs_of(self, partition: int) -> list[Output]:
         """What the shard emitted, in order."""
@@ -142,7 +143,7 @@ class LocalHub:
 
     def of(self, topic: str) -> Iterable[bytes]:
         """The values emitted to a topic."""
-        return (value for name, _, _, value in self.outputs if name == topic)
+        return (output[3] for output in self.outputs if output[0] == topic)
 
 
 class ReadSide:

@@ -20,6 +20,7 @@ class SequencerCore(ShardCore):
     VERSION: ClassVar[int] = 1
     CELLS: ClassVar[int] = 1
     STATELESS: ClassVar[bool] = True
+    TRACED: ClassVar[bool] = True
 
     def __init__(self, topic: str, partition: int, partitions: int, topics: Topics, fast: bool = True) -> None:
         self.topic = topic
@@ -33,7 +34,8 @@ class SequencerCore(ShardCore):
         """Route each message by its payer; what names none, or is no message, becomes a dead letter."""
         out: list[Output] = []
         log, partitions = self.topics.log, self.partitions
-        for offset, at, value in zip(batch.offsets, batch.times, batch.values, strict=True):
+        traces = batch.traces or [None] * len(batch)
+        for offset, at, value, trace in zip(batch.offsets, batch.times, batch.values, traces, strict=True):
             try:
                 payer = self._payer(messages.read(value, self.fast))
             except messages.Unreadable as error:
@@ -50,7 +52,8 @@ class SequencerCore(ShardCore):
                 out.append((self.topics.dead_letters, self.partition % partitions, None, letter))
                 continue
             self.counts["sequenced"] += 1
-            out.append((log, partition_of(payer, partitions), payer.encode(), value))
+            place, key = partition_of(payer, partitions), payer.encode()
+            out.append((log, place, key, value) if trace is None else (log, place, key, value, trace))
         return out
 
     def _payer(self, record: Envelope) -> str:

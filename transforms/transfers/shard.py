@@ -16,6 +16,7 @@ from msgspec import Raw
 
 from transforms.core import Batch, Output, ShardCore
 from transforms.dead_letters import dead_letter
+from transforms.trace import Trace
 from transforms.transfers import messages, snapshot
 from transforms.transfers import notifications as notify
 from transforms.transfers.accounts import Account, Chain, Participant, Transfer
@@ -40,6 +41,7 @@ class TransferShard(ShardCore):
     NAME: ClassVar[str] = "transfer"
     VERSION: ClassVar[int] = 1
     CELLS: ClassVar[int] = CELLS
+    TRACED: ClassVar[bool] = True
 
     def __init__(self, partition: int, partitions: int, topics: Topics, fast: bool = True) -> None:
         self.partition = partition
@@ -64,40 +66,57 @@ class TransferShard(ShardCore):
         self.order = 0
         self.due: list[tuple[int, int, str]] = []
         self.wake = NEVER
-        # The record in hand: its log time in ms and as text, its offset and bytes, and what it has caused so far.
+        # The record in hand: its log time in ms and as text, its offset and bytes. What the batch caused so far, and
+        # where in it what this record caused begins.
         self.now = 0
         self.iso = self.clock.iso(0)
         self.offset = 0
         self.value = b""
         self.out: list[Output] = []
+        self.own = 0
 
     def apply(self, batch: Batch) -> list[Output]:
         """Decide the records in order; see ShardCore."""
         out: list[Output] = []
         self.out = out
-        read, fast, iso = messages.read, self.fast, self.clock.iso
-        for offset, at, value in zip(batch.offsets, batch.times, batch.values, strict=True):
+        traces = batch.traces or [None] * len(batch)
+        iso = self.clock.iso
+        for offset, at, value, trace in zip(batch.offsets, batch.times, batch.values, traces, strict=True):
             if at > self.now:
                 self.now = at
                 self.iso = iso(at)
             self.offset = offset
             self.value = value
-            try:
-                record = read(value, fast)
-            except messages.Unreadable as error:
-                self._wake_up("")
-                self.dead_letter(str(error), "correct the producer and send the message again")
-                continue
-            if record.credit is not None:
-                if self.now >= self.wake:
-                    self._wake_up("")
-                self._credit(record.credit)
-            elif record.content is not None and not (record.admin or record.tick or record.pause):
-                self._message(record)
+            if trace is None:
+                self._record(value)
             else:
-                self._wake_up("")
-                self._control(record)
+                self._traced_record(value, trace)
         return out
+
+    def _record(self, value: bytes) -> None:
+        try:
+            record = messages.read(value, self.fast)
+        except messages.Unreadable as error:
+            self._wake_up("")
+            self.dead_letter(str(error), "correct the producer and send the message again")
+            return
+        if record.credit is not None:
+            if self.now >= self.wake:
+                self._wake_up("")
+            self._credit(record.credit)
+        elif record.content is not None and not (record.admin or record.tick or record.pause):
+            self._message(record)
+        else:
+            self._wake_up("")
+            self._control(record)
+
+    def _traced_record(self, value: bytes, trace: Trace) -> None:
+        """Decide a record and give its trace context to what it causes; not to what expires as time passes."""
+        self.own = len(self.out)
+        self._record(value)
+        self.out[self.own :] = [
+            (topic, place, key, told, trace) for topic, place, key, told, *_ in self.out[self.own :]
+        ]
 
     def _message(self, record: Envelope) -> None:
         metadata = record.metadata
@@ -259,6 +278,7 @@ class TransferShard(ShardCore):
             heappush(self.due, held)
         self.finished.advance(self.now, self.horizon)
         self.wake = min(self.due[0][0] if self.due else NEVER, self.finished.wake)
+        self.own = len(self.out)
 
     def _expire(self, transfer: Transfer) -> None:
         self.count("expired")

@@ -77,6 +77,7 @@ class LogReader:
         self.topic = topic
         self.partition = partition
         self._lost: KafkaError | None = None
+        self._next = 0
         self._consumer = Consumer(
             reader_config(bootstrap, group, **{"enable.partition.eof": bounded, "error_cb": self._note})
         )
@@ -117,6 +118,7 @@ class LogReader:
                 "snapshot was made from"
             )
         self._consumer.assign([TopicPartition(self.topic, self.partition, offset)])
+        self._next = offset
 
     def poll(self, limit: int, timeout_s: float = 0.0) -> list[Message]:
         """Up to `limit` records that have arrived, waiting at most `timeout_s` for the first. Raises KafkaException."""
@@ -134,6 +136,8 @@ class LogReader:
                 elif not is_passing(error):
                     raise KafkaException(error)
             messages = [message for message in messages if message.error() is None]
+        if messages:
+            self._next = (messages[-1].offset() or 0) + 1
         return messages
 
     def until(self, end: int, limit: int) -> Iterator[list[Message]]:
@@ -154,6 +158,14 @@ class LogReader:
         """Offset after the last record that was handed out, None before the first."""
         (found,) = self._consumer.position([TopicPartition(self.topic, self.partition)])
         return found.offset if found.offset >= 0 else None
+
+    def behind(self) -> int:
+        """How far the log's end, as the last fetch found it, is from what was handed out.
+
+        Markers of transactions count, and records of transactions that have not ended.
+        """
+        _, high = self._consumer.get_watermark_offsets(TopicPartition(self.topic, self.partition), cached=True)
+        return max(0, high - self._next)
 
     def close(self) -> None:
         """Give the connections back."""

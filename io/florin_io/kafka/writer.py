@@ -9,8 +9,9 @@ from confluent_kafka import KafkaException, Producer, TopicPartition
 from florin_io.kafka.client import client_config, is_fenced
 from florin_io.kafka.log import LogReader
 
-Record = tuple[str, int, bytes | None, bytes]
-"""Topic, partition, key, value."""
+Headers = tuple[tuple[str, str | bytes | None], ...]
+Record = tuple[str, int, bytes | None, bytes] | tuple[str, int, bytes | None, bytes, Headers]
+"""Topic, partition, key, value, and headers if it has any."""
 
 _TIMEOUT_S = 30.0
 
@@ -57,12 +58,13 @@ class TransactionalWriter:
         try:
             producer.begin_transaction()
             produce = producer.produce
-            for topic, partition, key, value in records:
+            for record in records:
+                headers = list(record[4]) if len(record) == 5 else None
                 try:
-                    produce(topic, value, key, partition)
+                    produce(record[0], record[3], record[2], record[1], headers=headers)
                 except BufferError:
                     producer.flush(_TIMEOUT_S)
-                    produce(topic, value, key, partition)
+                    produce(record[0], record[3], record[2], record[1], headers=headers)
             offset = TopicPartition(reader.topic, reader.partition, next_offset, metadata=note)
             producer.send_offsets_to_transaction([offset], reader.consumer.consumer_group_metadata(), _TIMEOUT_S)
             producer.commit_transaction(_TIMEOUT_S)

@@ -45,3 +45,15 @@ def test_a_demand_goes_before_budget_and_age() -> None:
     assert pace.due(100)
     pace.written(100, 0)
     assert not pace.due(100)
+
+
+def test_age_is_that_of_what_a_snapshot_lacks() -> None:
+    pace = SnapshotPace()
+    pace.written(100, 0)
+    assert pace.age(150) == 0
+    pace.worked(0.1)
+    assert pace.age(150) == 50
+    pace.written(150, 0, more=True)
+    assert pace.age(151) == 1
+    pace.written(151, 0)
+    assert pace.age(200) == 0
