@@ -54,6 +54,8 @@ RUN = [
     "croniter>=3,<8",
     # Rule files.
     "PyYAML>=6,<7",
+    # What the tables say, on a page for Prometheus.
+    "prometheus-client>=0.20,<1",
     # Beam's worker protocol; named because flink/boot.py talks to it before Beam does.
     "grpcio>=1.65,<2",
     "protobuf>=5,<7",
@@ -83,6 +85,10 @@ TEST = [
     "matplotlib>=3.9,<4",
     # Where the time goes (docs/performance.md).
     "py-spy>=0.4,<1",
+    # Whether the expressions of alerts and dashboards parse.
+    "promql-parser>=0.6,<1",
+    # Makes the dashboards (monitoring/dashboards.py); its version number starts with an epoch.
+    "grafana-foundation-sdk==1769699998!10.1.0",
 ]
 
 setup(
