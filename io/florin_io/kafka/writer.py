@@ -59,11 +59,15 @@ class TransactionalWriter:
             producer.begin_transaction()
             produce = producer.produce
             for record in records:
-                headers = list(record[4]) if len(record) == 5 else None
                 try:
-                    produce(record[0], record[3], record[2], record[1], headers=headers)
+                    # Named arguments, even empty ones, cost the client as much as all else of a record.
+                    if len(record) == 4:
+                        produce(record[0], record[3], record[2], record[1])
+                    else:
+                        produce(record[0], record[3], record[2], record[1], headers=list(record[4]))
                 except BufferError:
                     producer.flush(_TIMEOUT_S)
+                    headers = list(record[4]) if len(record) == 5 else None
                     produce(record[0], record[3], record[2], record[1], headers=headers)
             offset = TopicPartition(reader.topic, reader.partition, next_offset, metadata=note)
             producer.send_offsets_to_transaction([offset], reader.consumer.consumer_group_metadata(), _TIMEOUT_S)
