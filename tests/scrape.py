@@ -42,13 +42,6 @@ class Page:
         kept = ((relabel(sample.labels, rules), sample.value) for sample in found)
         self.samples = [Sample(labels, value) for labels, value in kept if labels is not None]
 
-    @classmethod
-    def of(cls, url: str, job: str = "flink") -> Page:
-        """The page at an address."""
-        answer = httpx.get(url, timeout=20, trust_env=False)
-        answer.raise_for_status()
-        return cls(answer.text, job)
-
     def names(self) -> set[str]:
         """The metrics that are there."""
         return {sample.name for sample in self.samples}
@@ -70,6 +63,13 @@ class Page:
             key = sample.labels.get(label, "")
             found[key] = found.get(key, 0) + sample.value
         return found
+
+
+def text_of(url: str) -> str:
+    """What an address answers."""
+    answer = httpx.get(url, timeout=20, trust_env=False)
+    answer.raise_for_status()
+    return answer.text
 
 
 def rules_of(job: str) -> list[dict[str, Any]]:

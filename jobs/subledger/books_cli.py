@@ -16,16 +16,21 @@ from jobs.subledger.shell import REFUSED, Guarded, connected, entity_arguments, 
 from transforms.subledger.currencies import ISO_4217
 from transforms.subledger.rules import PostingRules, RulesError, parse_rules
 from transforms.subledger.rulesets import SHIPPED, text_of
-from transforms.subledger_db import books, reversal, schema
+from transforms.subledger_db import books, load_state, reversal, schema
 from transforms.subledger_db.books import Rule
 from transforms.subledger_db.model import Entity, LedgerError
 
 
 @click.command()
-def prepare() -> None:
+@click.option("--metrics-role", metavar="ROLE",
+              help="A role that may count requests, their rows and ages: whom `jobs.exporter` logs in as.")  # fmt: skip
+def prepare(metrics_role: str | None) -> None:
     """Make tables, roles and the queue, or bring them to this version. Needs a user that may create roles."""
     database = the_database()
     applied = schema.prepare(database)
+    if metrics_role is not None:
+        with database.connect(application="florin subledger cli") as connection:
+            load_state.let_watch(connection, metrics_role)
     click.echo(f"{database}: {', '.join(applied) if applied else 'up to date'}")
 
 

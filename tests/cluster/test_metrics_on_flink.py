@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
-import re
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from confluent_kafka import Producer
+from prometheus_client import CollectorRegistry, generate_latest
 
 from florin_io.kafka.client import client_config
 from florin_io.kafka.log import TopicReader
+from jobs.exporter import Tables
+from jobs.read_model import database_of
+from jobs.subledger.cli import subledger
 from tests.cluster.system import PARTITIONS, TransferSystem, send
 from tests.conftest import Florin, eventually
-from tests.scrape import Page
+from tests.scrape import Page, text_of
 from tests.unit.monitoring.test_rules import documented, expressions, metrics_of, rules
 from tests.unit.transfers import wire
 from transforms.cards.scored import decode_scored
@@ -34,6 +36,11 @@ RARE = {"florin_ticks_total", "florin_read_total"}
 """Documented, and not on the page of these jobs: they come with their first event or with another job."""
 
 
+def label(name: str) -> str:
+    """A name as Flink's reporter writes it into labels and names."""
+    return name.replace("-", "_")
+
+
 class Watched:
     """The jobs and their page."""
 
@@ -41,90 +48,109 @@ class Watched:
         self.florin = florin
         self.transfer = TransferSystem(florin, PREFIX)
         self.transfer.start(parallelism=1)
-        eventually("its worker", lambda: len(florin.workers()) == 1, 60)
+        eventually("its worker", lambda: len(florin.workers()) == 1)
         (self.worker,) = florin.workers()
 
     def page(self) -> Page:
-        return Page.of(self.florin.state["prometheus"])
+        return Page(text_of(self.florin.state["prometheus"]))
 
-    def until(self, what: str, name: str, value: float, **labels: str) -> Page:
-        """The page as soon as the metric's total is the value; the reporter pushes every five seconds."""
-        seen: list[float] = []
+    def until(self, what: str, look: Callable[[Page], object], expected: object) -> None:
+        """Wait until a page shows what is expected; the reporter pushes every five seconds."""
+        text, seen = "", None
 
         def reached() -> bool:
-            seen.append(self.page().total(name, **labels))
-            return seen[-1] == value
+            nonlocal text, seen
+            before, text = text, text_of(self.florin.state["prometheus"])
+            if text != before:
+                seen = look(Page(text))
+            return seen == expected
 
         try:
-            eventually(what, reached, 30)
+            eventually(what, reached)
         except AssertionError:
-            raise AssertionError(f"{what}: {name}{labels} is {seen[-1]}, not {value}") from None
-        return self.page()
+            raise AssertionError(f"{what}: {seen}, not {expected}") from None
 
 
 @pytest.fixture(scope="module")
 def watched(florin: Florin) -> Iterator[Watched]:
     made = Watched(florin)
-    florin.run(
-        "jobs.read_model", "--runner=FlinkRunner", f"--topic_prefix={PREFIX}", "--schema=metrics_on_flink", "--detach"
-    )
-    florin.run("jobs.cards", "start", f"--topic_prefix={PREFIX}", "--detach", "--parallelism=1", "--rules=seed")
-    made.transfer.set_up()
+    read_model = ("--runner=FlinkRunner", f"--topic_prefix={PREFIX}", "--schema=metrics_on_flink", "--detach")
+    cards = ("start", f"--topic_prefix={PREFIX}", "--detach", "--parallelism=1", "--rules=seed")
+    with ThreadPoolExecutor() as pool:
+        started = [
+            pool.submit(florin.run, "jobs.read_model", *read_model),
+            pool.submit(florin.run, "jobs.cards", *cards),
+        ]
+        made.transfer.set_up()
+        for one in started:
+            one.result()
     yield made
     florin.stop_jobs()
 
 
 def test_outcomes_are_those_of_the_load_generator(watched: Watched) -> None:
-    report = watched.transfer.load(200, 8)
+    report = watched.transfer.load(200, 5)
     sent = {name: counts["expected"] for name, counts in report.outcomes.items()}
-    page = watched.until("all is counted", "florin_outcomes_total", report.sent - sent["ndc"] - sent["liquidity"],
-                         system="transfer", outcome="reserved")  # fmt: skip
-    found = page.by("outcome", "florin_outcomes_total", system="transfer")
-    aborted = sent["abort"] + sent["reject"] + sent["invalid-fulfilment"]
     limited = sent["ndc"] + sent["liquidity"]
+    aborted = sent["abort"] + sent["reject"] + sent["invalid-fulfilment"]
     committed = report.sent - aborted - limited - sent["timeout"]
-    assert found["committed"] == found["credited"] == committed
-    assert found["aborted"] == aborted
-    assert found["expired"] == sent["timeout"] > 0
-    assert found["limit_blocked"] == limited > 0
-    assert found["duplicates"] == sum(count for name, count in sent.items() if name.startswith("duplicate")) > 0
-    assert page.total("florin_dead_letters_total", system="transfer") == 0
-    records = page.total("florin_records_total", system="transfer")
-    buckets = page.by("le", "florin_latency_ms_bucket", system="transfer")
-    assert buckets["+Inf"] == records
-    bounds = sorted(buckets, key=float)
-    assert [buckets[bound] for bound in bounds] == sorted(buckets.values())
-    assert buckets["30000"] == records
-    commits = page.by("le", "florin_commit_ms_bucket", system="transfer")
-    assert commits["+Inf"] == page.total("florin_commits_total", system="transfer") > 0
-    assert page.total("florin_starts_total", system="transfer") == PARTITIONS
+    duplicates = sum(count for name, count in sent.items() if name.startswith("duplicate"))
+    expected = {
+        "reserved": report.sent - limited, "committed": committed, "credited": committed, "aborted": aborted,
+        "expired": sent["timeout"], "limit_blocked": limited, "duplicates": duplicates,
+    }  # fmt: skip
+    assert min(expected.values()) > 0
+
+    def counted(page: Page) -> tuple[dict[str, float], list[float], bool]:
+        outcomes = page.by("outcome", "florin_outcomes_total", system="transfer")
+        records = page.total("florin_records_total", system="transfer")
+        buckets = page.by("le", "florin_latency_ms_bucket", system="transfer")
+        commits = page.by("le", "florin_commit_ms_bucket", system="transfer")
+        differences = [
+            records - buckets.get("+Inf", 0),
+            page.total("florin_commits_total", system="transfer") - commits.get("+Inf", 0),
+            page.total("florin_dead_letters_total", system="transfer"),
+        ]  # fmt: skip
+        started = page.total("florin_starts_total", system="transfer") >= PARTITIONS
+        return {name: outcomes.get(name, 0) for name in expected}, differences, started
+
+    watched.until("outcomes, buckets and starts", counted, (expected, [0] * 3, True))
+    for name in ("florin_latency_ms_bucket", "florin_commit_ms_bucket"):
+        buckets = watched.page().by("le", name, system="transfer")
+        assert [buckets[bound] for bound in sorted(buckets, key=float)] == sorted(buckets.values())
+        assert buckets["+Inf"] > 0
 
 
 def test_a_bad_record_is_one_dead_letter(watched: Watched) -> None:
     send(watched.transfer.kafka, [(watched.transfer.topics.log, 0, None, b"no JSON")])
-    watched.until("the dead letter is counted", "florin_dead_letters_total", 1, system="transfer")
+    watched.until(
+        "the dead letter is counted", lambda page: page.total("florin_dead_letters_total", system="transfer"), 1
+    )
 
 
 def test_shards_tell_lag_life_and_snapshots(watched: Watched) -> None:
-    page = watched.page()
-    topic = watched.transfer.topics.log.replace("-", "_")
-    lags = page.by("shard", "florin_lag_records", topic=topic)
-    assert set(lags) == {str(number) for number in range(PARTITIONS)}
-    assert max(lags.values()) <= 3, "at rest only markers of transactions lie behind"
-    turned = page.by("shard", "florin_turned_seconds", topic=topic)
-    assert set(turned) == set(lags)
-    assert all(abs(time.time() - at) < 30 for at in turned.values())
+    topic = label(watched.transfer.topics.log)
+    shards = {str(number) for number in range(PARTITIONS)}
+    now = time.time()
 
-    def snapshots() -> bool:
-        sizes = watched.page().by("shard", "florin_snapshot_size_bytes", topic=topic)
-        return len(sizes) == PARTITIONS and min(sizes.values()) > 0
+    def shown(page: Page) -> list[bool]:
+        lags, turned, sizes, ages = (
+            page.by("shard", f"florin_{name}", topic=topic)
+            for name in ("lag_records", "turned_seconds", "snapshot_size_bytes", "snapshot_age_seconds")
+        )
+        return [
+            lags.keys() == turned.keys() == sizes.keys() == ages.keys() == shards,
+            max(lags.values(), default=99) <= 3,  # at rest only markers of transactions lie behind
+            min(turned.values(), default=0) > now,
+            min(sizes.values(), default=0) > 0,
+        ]
 
-    eventually("every shard has written its cells", snapshots, 60)
+    watched.until("every shard is at the end, turns, and has written its cells", shown, [True] * 4)
 
 
 def test_rule_hits_are_those_of_the_scored_transactions(watched: Watched) -> None:
     printed = watched.florin.run(
-        "jobs.load", "cards", f"--topic-prefix={PREFIX}", "--cards=2000", "--rate=1000", "--duration=8", "--watch",
+        "jobs.load", "cards", f"--topic-prefix={PREFIX}", "--cards=2000", "--rate=1000", "--duration=5", "--watch",
         "--grace-s=90", "--report=json",
     )  # fmt: skip
     report: dict[str, Any] = json.loads(next(line for line in printed.splitlines() if line.startswith("{")))
@@ -140,11 +166,15 @@ def test_rule_hits_are_those_of_the_scored_transactions(watched: Watched) -> Non
     finally:
         reader.close()
     assert hits
-    watched.until("the dead letter is counted", "florin_dead_letters_total", 1, system="cards")
-    page = watched.until("all is counted", "florin_outcomes_total", report["sent"], system="cards",
-                         outcome="transactions")  # fmt: skip
-    assert page.by("rule", "florin_rule_hits_total", system="cards", mode="rule") == dict(hits)
-    assert page.total("florin_outcomes_total", system="cards", outcome="frauds") == hits.total()
+
+    def counted(page: Page) -> tuple[dict[str, float], list[float]]:
+        outcomes = page.by("outcome", "florin_outcomes_total", system="cards")
+        return page.by("rule", "florin_rule_hits_total", system="cards", mode="rule"), [
+            outcomes.get("transactions", 0), outcomes.get("frauds", 0),
+            page.total("florin_dead_letters_total", system="cards"),
+        ]  # fmt: skip
+
+    watched.until("all is counted", counted, (dict(hits), [report["sent"], hits.total(), 1]))
 
 
 def test_a_trace_context_goes_from_the_prepare_to_what_it_causes(watched: Watched) -> None:
@@ -172,46 +202,42 @@ def test_a_trace_context_goes_from_the_prepare_to_what_it_causes(watched: Watche
         return all(found.values())
 
     try:
-        eventually("the POST and the event", arrived, 30)
+        eventually("the POST and the event", arrived)
     finally:
         for reader in readers.values():
             reader.close()
     assert [headers for told in found.values() for headers in told] == [
         [("traceparent", PARENT), ("tracestate", b"rojo=1")] for _ in range(2)
     ]
-    watched.until("the sequencer's count", "florin_outcomes_total", 2, system="sequencer", outcome="sequenced")
+    watched.until("both were sequenced", lambda page: page.total("florin_outcomes_total", system="sequencer"), 2)
 
 
-def test_a_restarted_task_goes_on_with_the_same_series(watched: Watched) -> None:
+def test_a_restarted_task_goes_on_with_the_same_series_from_zero(watched: Watched) -> None:
+    job = label(watched.transfer.job)
+
     def series(page: Page) -> set[tuple[tuple[str, str], ...]]:
-        found = page.find("florin_records_total", job_name=watched.transfer.job)
+        found = page.find("florin_records_total", job_name=job)
         return {tuple(sorted(sample.labels.items())) for sample in found}
 
     before = watched.page()
-    assert series(before)
+    assert len(series(before)) == 2, "the sequencer and the shards"
+
+    def goes_on(page: Page) -> tuple[bool, bool, object]:
+        restarted, counted = (
+            (page.total(name, job_name=job), before.total(name, job_name=job))
+            for name in ("flink_jobmanager_job_numRestarts", "florin_records_total")
+        )
+        return restarted[0] > restarted[1], counted[0] < counted[1], series(page)
+
     watched.transfer.recover_from("the worker", watched.worker)
-    page = watched.until("the restart is seen", "flink_jobmanager_job_numRestarts", 1, job_name=watched.transfer.job)
-    assert series(page) == series(before)
-    assert page.total("florin_records_total", system="transfer") < before.total(
-        "florin_records_total", system="transfer"
-    )
+    watched.until("the restart is counted and tasks count again", goes_on, (True, True, series(before)))
 
 
 def test_every_metric_that_is_used_or_documented_exists(watched: Watched) -> None:
-    watched.florin.run("jobs.subledger", "--schema=metrics_ledger", "prepare")
-    schemas = ("--read-model-schema=metrics_on_flink", "--subledger-schema=metrics_ledger")
-    exporter = subprocess.Popen(
-        [sys.executable, "-m", "jobs.exporter", "--port=0", *schemas],
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        assert exporter.stdout is not None
-        address = re.search(r"http://\S+", exporter.stdout.readline())
-        assert address is not None
-        tables = Page.of(address[0], "florin")
-    finally:
-        exporter.terminate()
-        exporter.wait(10)
+    watched.florin.call(subledger, "--schema=metrics_ledger", "prepare")
+    registry = CollectorRegistry()
+    registry.register(Tables(database_of(None, "metrics_on_flink"), database_of(None, "metrics_ledger")))
+    tables = Page(generate_latest(registry).decode(), "florin")
     assert list(tables.find("florin_positions_sum", currency="USD"))
     there = watched.page().names() | tables.names() | {"up"}
     recorded = {rule["record"] for rule in rules("recording.yml")}

@@ -20,10 +20,10 @@ _TRANSFER = """transfer_id, payer, payee, currency, amount, state, code, descrip
 class ReadModel:
     """Read-only access to the tables. Methods raise psycopg.Error if the server goes away."""
 
-    def __init__(self, database: Database) -> None:
-        """Raises PostgresUnreachable."""
+    def __init__(self, database: Database, settings: dict[str, str] | None = None) -> None:
+        """`settings` are PostgreSQL's, for this connection. Raises PostgresUnreachable."""
         self._connection: Connection = database.connect(
-            application="florin read", settings={"default_transaction_read_only": "on"}
+            application="florin read", settings={"default_transaction_read_only": "on", **(settings or {})}
         )
 
     def close(self) -> None:

@@ -159,7 +159,7 @@ def make_role(admin: Connection, role: str) -> None:
 def let_read(connection: Connection, tenant_id: int, role: str) -> None:
     """Let members of `role` read one tenant's rows of every table, and nothing else."""
     name = sql.Identifier(role)
-    connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(_current_schema(connection), name))
+    connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(current_schema(connection), name))
     tables = sql.SQL(", ").join(sql.Identifier(table) for table in (*READABLE, "event_class", *VIEWS))
     connection.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(tables, name))
     for table in READABLE:
@@ -171,7 +171,8 @@ def let_read(connection: Connection, tenant_id: int, role: str) -> None:
         )
 
 
-def _current_schema(connection: Connection) -> sql.Identifier:
+def current_schema(connection: Connection) -> sql.Identifier:
+    """The schema that a loader's connection works in."""
     (name,) = connection.execute("SELECT current_schema()").fetchone() or ("",)
     return sql.Identifier(name)
 
