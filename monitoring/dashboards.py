@@ -1,4 +1,4 @@
-"""Grafana's dashboards, made by code: `python monitoring/dashboards.py` writes monitoring/grafana/*.json."""
+"""Grafana's dashboard, made by code: `python monitoring/dashboards.py` writes monitoring/grafana/florin.json."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.common import LegendPlacement, TooltipDisplayMode
 from grafana_foundation_sdk.models.dashboard import DataSourceRef
 
-FOLDER = Path(__file__).parent / "grafana"
+FILE = Path(__file__).parent / "grafana" / "florin.json"
 SOURCE = DataSourceRef(type_val="prometheus", uid="${source}")
 JOB = 'job_name=~"$job"'
 
@@ -177,5 +177,4 @@ def _panel(one: Graph) -> timeseries.Panel:
 
 
 if __name__ == "__main__":
-    FOLDER.mkdir(exist_ok=True)
-    (FOLDER / "florin.json").write_text(build(), encoding="utf-8")
+    FILE.write_text(build(), encoding="utf-8")

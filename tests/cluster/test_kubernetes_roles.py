@@ -7,19 +7,22 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from prometheus_client import CollectorRegistry
 from psycopg.conninfo import make_conninfo
 
 from florin_io.postgres import Connection, Database
+from jobs.exporter import Tables
 from tests.conftest import running_postgres
 from transforms.read_model import schema as read_model
 from transforms.subledger_db import books
 from transforms.subledger_db import schema as subledger
+from transforms.subledger_db.load_state import let_watch
 from transforms.subledger_db.model import LedgerError
 from transforms.subledger_db.schema import LOADER, LedgerDatabase
 
 pytestmark = pytest.mark.database
 ROLES = Path(__file__).resolve().parents[2] / "k8s" / "examples" / "postgres" / "roles.sql"
-USERS = ("florin_admin", "florin_read_model", "florin_loader", "florin_reader")
+USERS = ("florin_admin", "florin_read_model", "florin_loader", "florin_reader", "florin_metrics")
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +69,21 @@ def test_the_read_model_makes_its_tables_and_readers_read_them(url: str) -> None
             connection.execute(f"DELETE FROM {read_model.DEFAULT_SCHEMA}.source")
 
 
-@pytest.mark.parametrize("user", ["florin_read_model", "florin_reader"])
+def test_the_exporter_reads_the_read_model_and_counts_requests(url: str) -> None:
+    administrator = LedgerDatabase(as_user(url, "florin_admin"))
+    subledger.prepare(administrator)
+    with administrator.connect(application="test") as loader:
+        let_watch(loader, "florin_metrics")
+    read_model.prepare(Database(as_user(url, "florin_read_model"), read_model.DEFAULT_SCHEMA))
+    place = as_user(url, "florin_metrics")
+    registry = CollectorRegistry()
+    registry.register(Tables(Database(place, read_model.DEFAULT_SCHEMA), Database(place, subledger.DEFAULT_SCHEMA)))
+    for source in ("read_model", "subledger"):
+        assert registry.get_sample_value("florin_source_up", {"source": source}) == 1
+    assert registry.get_sample_value("florin_requests", {"state": "QUEUED"}) == 0
+
+
+@pytest.mark.parametrize("user", ["florin_read_model", "florin_reader", "florin_metrics"])
 def test_others_may_not_load(url: str, user: str) -> None:
     with pytest.raises(LedgerError, match="no loader"):
         LedgerDatabase(as_user(url, user)).ready(application="test")

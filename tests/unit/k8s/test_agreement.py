@@ -19,7 +19,7 @@ from flink import children, config, jars, java, paths, submit, uber
 from flink.config import StackConfig
 from florin_io import endpoints, postgres
 from florin_io.kafka import client
-from jobs import cards, read_model, transfer
+from jobs import cards, exporter, read_model, transfer
 from jobs.launch import StreamingJob
 from tests.unit.k8s.manifests import (
     K8S,
@@ -203,6 +203,27 @@ def test_ports_are_the_same_everywhere(name: str) -> None:
     [plugin] = (children.flink_folder() / "plugins" / "metrics-prometheus").glob("*.jar")
     assert factory in zipfile.ZipFile(plugin).namelist()
     assert endpoints.resolve(flink=environment(name)["FLORIN_FLINK"]).flink == "http://florin-session-rest:8081"
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_the_exporter_is_where_prometheus_looks_for_it(name: str) -> None:
+    [container] = of_kind(name, "Deployment")["florin-exporter"]["spec"]["template"]["spec"]["containers"]
+    _, _, arguments = command(name, container)
+    given = exporter.main.make_context("test", arguments).params
+    [endpoint] = of_kind(name, "PodMonitor")["florin-exporter"]["spec"]["podMetricsEndpoints"]
+    assert container["ports"] == [{"name": endpoint["port"], "containerPort": given["port"]}]
+    [rule] = of_kind(name, "NetworkPolicy")["florin-exporter"]["spec"]["ingress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": given["port"]}]
+    assert given["address"] == "0.0.0.0", "loopback is the pod's own"
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_who_counts_requests_is_whom_the_exporter_logs_in_as(name: str) -> None:
+    containers = {pod.labels["app.kubernetes.io/name"]: pod.containers[0] for pod in pods(name)}
+    secrets = of_kind("examples/postgres", "Secret")
+    [login] = {one["valueFrom"]["secretKeyRef"]["name"] for one in containers["exporter"]["env"]}
+    role = secrets[login]["stringData"]["username"]
+    assert containers["prepare-subledger"]["args"] == [f"--metrics-role={role}"]
 
 
 @pytest.mark.parametrize("name", OVERLAYS)

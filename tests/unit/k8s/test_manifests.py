@@ -54,6 +54,7 @@ def test_every_object_fits_the_schema_of_its_kind(name: str) -> None:
         ("Deployment", "spec.template.spec.containers.0.envFrom.0.configMapRef.nam", "florin"),
         ("NetworkPolicy", "spec.egress.0.ports.0.protocoll", "TCP"),
         ("PodMonitor", "spec.podMetricsEndpoints.0.intervall", "15s"),
+        ("PrometheusRule", "spec.groups.1.rules.0.four", "2m"),
         ("CronJob", "spec.jobTemplate.spec.backoffLimit", "none"),
     ],
 )

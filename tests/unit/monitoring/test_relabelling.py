@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-import yaml
 
-from tests.scrape import CONFIG, NAME, Page, rules_of
+from tests.scrape import NAME, Page, rules_of
+from tests.unit.k8s.manifests import of_kind
 
 pytestmark = pytest.mark.unit
 
@@ -66,6 +66,5 @@ def test_what_flink_counts_per_operator_is_left_out_and_what_it_says_of_jobs_sta
 def test_kubernetes_relabels_in_the_same_way() -> None:
     names = {"source_labels": "sourceLabels", "target_label": "targetLabel"}
     ours = [{names.get(key, key): value for key, value in rule.items()} for rule in rules_of("flink")]
-    monitor = yaml.safe_load((CONFIG.parents[1] / "k8s" / "base" / "monitoring.yaml").read_text())
-    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    (endpoint,) = of_kind("overlays/prod", "PodMonitor")["florin-flink"]["spec"]["podMetricsEndpoints"]
     assert endpoint["metricRelabelings"] == ours

@@ -15,6 +15,8 @@ import promql_parser
 import pytest
 import yaml
 
+from tests.unit.k8s.manifests import OVERLAYS, of_kind
+
 pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[3]
@@ -52,7 +54,9 @@ def metrics_of(expression: str) -> set[str]:
 
 @cache
 def documented() -> set[str]:
-    return set(re.findall(r"^\| `([a-z][a-zA-Z0-9_:]*)`", (ROOT / "docs" / "metrics.md").read_text(), re.MULTILINE))
+    """Names in the tables of metrics."""
+    text = (ROOT / "docs" / "metrics.md").read_text()
+    return set(re.findall(r"^\| `(up|(?:florin|flink)_[a-zA-Z0-9_]+)` \|", text, re.MULTILINE))
 
 
 @pytest.mark.parametrize("name", expressions())
@@ -88,9 +92,17 @@ def test_every_alert_is_shown_to_fire_and_to_be_silent() -> None:
     assert {one["alertname"] for one in shown if not one.get("exp_alerts")} == names
 
 
-def test_the_dashboard_is_what_its_code_makes() -> None:
-    build = runpy.run_path(str(MONITORING / "dashboards.py"))["build"]
-    assert (MONITORING / "grafana" / "florin.json").read_text() == build(), "run python monitoring/dashboards.py"
+@pytest.mark.parametrize("name", ["dashboards", "kubernetes"])
+def test_what_is_made_by_code_is_what_the_code_makes(name: str) -> None:
+    made = runpy.run_path(str(MONITORING / f"{name}.py"))
+    assert made["FILE"].read_text() == made["build"](), f"run python monitoring/{name}.py"
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_kubernetes_has_every_figure_and_alert(overlay: str) -> None:
+    (rule,) = of_kind(overlay, "PrometheusRule").values()
+    found = [one for group in rule["spec"]["groups"] for one in group["rules"]]
+    assert found == rules("recording.yml") + rules("alerts.yml")
 
 
 @pytest.mark.parametrize(
