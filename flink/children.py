@@ -68,7 +68,8 @@ def _java(config: StackConfig, name: str, heap_mb: int, *flags: str) -> list[str
     ]
 
 
-def kafka(config: StackConfig) -> Child:
+def kafka(config: StackConfig, *scram: str) -> Child:
+    """`scram` are users of a new Kafka as its own tool writes them: `SCRAM-SHA-512=[name=...,password=...]`."""
     logging = [jar for jar in _flink_jars() if jar.name.startswith("log4j")]
     path = _class_path(jars.class_path("kafka") + logging)
     java = _java(config, "kafka", config.kafka_heap_mb, "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20")
@@ -76,6 +77,7 @@ def kafka(config: StackConfig) -> Child:
     if not (config.folder / "kafka" / "meta.properties").exists():
         cluster = uuid.uuid4().hex[:22]
         tool = [*java, "kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", cluster, "-c", properties]
+        tool += [part for user in scram for part in ("--add-scram", user)]
         done = subprocess.run(tool, env={**os.environ, **path}, capture_output=True, text=True, check=False)
         if done.returncode:
             raise StackError(f"Kafka cannot format {config.folder / 'kafka'}:\n{done.stdout}{done.stderr}")

@@ -26,8 +26,9 @@ from rich.table import Table
 from rich.text import Text
 
 from florin_io import endpoints
-from florin_io.kafka.client import KafkaUnreachable, admin
+from florin_io.kafka.client import admin
 from florin_io.kafka.log import LogTruncated, committed_offsets
+from florin_io.kafka.settings import KafkaUnreachable
 from jobs import cards, transfer
 from jobs.rules.log import Log
 from transforms.audit import Auditor, AuditResult

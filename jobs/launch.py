@@ -22,8 +22,9 @@ from flink.rest import FlinkRest
 from florin_io import endpoints
 from florin_io.control import NotPaused, pause_and_wait
 from florin_io.kafka import topics as kafka_topics
-from florin_io.kafka.client import KafkaUnreachable, admin
+from florin_io.kafka.client import admin
 from florin_io.kafka.log import GroupOffsets
+from florin_io.kafka.settings import KafkaUnreachable
 from jobs import progress
 
 OK, JOB_FAILED, USAGE, UNREACHABLE, UNFIT, INTERRUPTED = 0, 1, 2, 3, 4, 130

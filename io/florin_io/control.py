@@ -10,7 +10,7 @@ import uuid
 from confluent_kafka import KafkaException, Producer
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random
 
-from florin_io.kafka.client import client_config, is_fenced
+from florin_io.kafka.client import client_config, is_fenced, make
 from florin_io.kafka.log import GroupOffsets
 
 _TIMEOUT_S = 30.0
@@ -33,7 +33,8 @@ def append_everywhere(bootstrap: str, topic: str, partitions: int, value: bytes,
     Records of several callers stand in the same order on every partition: all write under one transactional id, so
     that who comes later ends what is still under way, and that one tries again.
     """
-    producer = Producer(client_config(bootstrap, **{"transactional.id": f"florin-control.{topic}"}), logger=_SILENT)
+    config = client_config(bootstrap, **{"transactional.id": f"florin-control.{topic}"})
+    producer = make(Producer, config, logger=_SILENT)
     producer.init_transactions(_TIMEOUT_S)
     producer.begin_transaction()
     for partition in range(partitions):

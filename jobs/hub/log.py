@@ -11,7 +11,7 @@ from typing import Any
 
 from confluent_kafka import Producer
 
-from florin_io.kafka.client import client_config
+from florin_io.kafka.client import client_config, make
 from florin_io.kafka.log import TopicReader
 from jobs.hub.commands import Command
 from jobs.hub.topics import partitions_of
@@ -65,9 +65,8 @@ def send(bootstrap: str, topics: Topics, commands: Sequence[Command], timeout_s:
 
 
 def _append(bootstrap: str, log: str, partitions: int, commands: Sequence[Command]) -> None:
-    producer = Producer(
-        client_config(bootstrap, **{"transactional.id": f"florin-hub-{uuid.uuid4()}", "transaction.timeout.ms": 10_000})
-    )
+    own = {"transactional.id": f"florin-hub-{uuid.uuid4()}", "transaction.timeout.ms": 10_000}
+    producer = make(Producer, client_config(bootstrap, **own))
     producer.init_transactions(_TIMEOUT_S)
     producer.begin_transaction()
     for command in commands:
@@ -86,8 +85,11 @@ def _wait(events: TopicReader, wanted: set[str], timeout_s: float) -> dict[str, 
             value = message.value() or b""
             if b'"commandId"' not in value:
                 continue
-            event = json.loads(value)
-            id = event.get("commandId")
+            try:
+                event = json.loads(value)
+            except (ValueError, RecursionError):
+                continue  # not of a shard
+            id = event.get("commandId") if isinstance(event, dict) else None
             if id in wanted and (id not in found or found[id].get("result") == "ok"):
                 found[id] = event
     return found

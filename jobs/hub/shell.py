@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from florin_io import endpoints
-from florin_io.kafka.client import KafkaUnreachable
+from florin_io.kafka.settings import KafkaUnreachable
 from florin_io.kafka.topics import TopicError
 from florin_io.postgres import Database, PostgresAddressError, PostgresUnreachable, checked_option, without_password
 from jobs.hub.commands import BadCommand, Command

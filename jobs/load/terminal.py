@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 import click
 from confluent_kafka import KafkaException
 
-from florin_io.kafka.client import KafkaUnreachable
+from florin_io.kafka.settings import KafkaUnreachable
 from jobs.hub.topics import TopicsMissing
 
 _PLAIN_EVERY_S = 5.0

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from florin_io.kafka.client import client_config
+from florin_io.kafka.client import client_config, make
 from florin_io.kafka.log import TopicReader
 
 
@@ -18,7 +18,8 @@ class Sender:
             if error is not None:
                 failed(f"message to {message.topic()} partition {message.partition()} was not delivered: {error.str()}")
 
-        self._producer = Producer(
+        self._producer = make(
+            Producer,
             client_config(
                 bootstrap,
                 **{
@@ -32,7 +33,7 @@ class Sender:
                     "delivery.report.only.error": True,
                     "on_delivery": report,
                 },
-            )
+            ),
         )
         self.poll = self._producer.poll
         self._produce = self._producer.produce

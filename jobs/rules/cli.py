@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from florin_io import endpoints
-from florin_io.kafka.client import KafkaUnreachable
+from florin_io.kafka.settings import KafkaUnreachable
 from jobs.hub.topics import TopicsMissing
 from jobs.rules.backtest import case_outcomes, compare_with_log
 from jobs.rules.log import Log, RefusedCommand

@@ -10,8 +10,9 @@ import pytest
 from confluent_kafka import KafkaException, Producer
 
 from florin_io.control import NotPaused, append_everywhere, not_paused, pause_and_wait
-from florin_io.kafka.client import KafkaUnreachable, admin, client_config
+from florin_io.kafka.client import admin, client_config
 from florin_io.kafka.log import LogReader, LogTruncated
+from florin_io.kafka.settings import KafkaUnreachable
 from florin_io.kafka.topics import FOREVER, TopicError, TopicSpec, ensure
 from florin_io.kafka.writer import Fenced
 from state.cells import CellError

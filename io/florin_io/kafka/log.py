@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
-from florin_io.kafka.client import client_config, is_passing
+from florin_io.kafka.client import client_config, is_passing, make
 
 _TIMEOUT_S = 20.0
 _BOUNDED_WAIT_S = 0.5
@@ -78,9 +78,8 @@ class LogReader:
         self.partition = partition
         self._lost: KafkaError | None = None
         self._next = 0
-        self._consumer = Consumer(
-            reader_config(bootstrap, group, **{"enable.partition.eof": bounded, "error_cb": self._note})
-        )
+        config = reader_config(bootstrap, group, **{"enable.partition.eof": bounded, "error_cb": self._note})
+        self._consumer = make(Consumer, config)
 
     def _note(self, error: KafkaError) -> None:
         """A reader that lost every broker while it waited may never fetch again: its owner must take a new one."""
@@ -188,7 +187,7 @@ class TopicReader:
         self._renewed = 0.0
         self._ended = set[int | None]()
         self._places = [TopicPartition(topic, number) for number in range(partitions)]
-        self._consumer = Consumer(self._config)
+        self._consumer = make(Consumer, self._config)
         for place in self._places:
             place.offset = self._consumer.get_watermark_offsets(place, timeout=_TIMEOUT_S)[0 if from_start else 1]
         self._consumer.assign(self._places)
@@ -201,7 +200,7 @@ class TopicReader:
         for place, found in zip(self._places, self._consumer.position(self._places), strict=True):
             place.offset = max(place.offset, found.offset)
         self._consumer.close()
-        self._consumer = Consumer(self._config)
+        self._consumer = make(Consumer, self._config)
         self._consumer.assign(self._places)
         self._lost, self._renewed = False, time.monotonic()
 
@@ -241,7 +240,7 @@ class GroupOffsets:
     """What a group has committed of a topic, looked at from outside."""
 
     def __init__(self, bootstrap: str, topic: str, partitions: int, group: str) -> None:
-        self._consumer = Consumer(reader_config(bootstrap, group, log_level=0))
+        self._consumer = make(Consumer, reader_config(bootstrap, group, log_level=0))
         self._places = [TopicPartition(topic, partition) for partition in range(partitions)]
 
     def __enter__(self) -> GroupOffsets:

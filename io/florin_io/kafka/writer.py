@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from confluent_kafka import KafkaException, Producer, TopicPartition
 
-from florin_io.kafka.client import client_config, is_fenced
+from florin_io.kafka.client import Heard, client_config, is_fenced, make, unreachable
 from florin_io.kafka.log import LogReader
 
 Headers = tuple[tuple[str, str | bytes | None], ...]
@@ -14,6 +15,7 @@ Record = tuple[str, int, bytes | None, bytes] | tuple[str, int, bytes | None, by
 """Topic, partition, key, value, and headers if it has any."""
 
 _TIMEOUT_S = 30.0
+_LOG = logging.getLogger(__name__)
 
 
 class Fenced(RuntimeError):
@@ -28,29 +30,37 @@ class TransactionalWriter:
     """
 
     def __init__(self, bootstrap: str, transactional_id: str) -> None:
-        self._producer = Producer(
-            client_config(
-                bootstrap,
-                **{
-                    "transactional.id": transactional_id,
-                    "transaction.timeout.ms": 10_000,
-                    # The commit sends all that is waiting. Sent as they come, a transaction's first records fill the
-                    # five requests that may be under way, and librdkafka polls without pause until the others can
-                    # go: that was two thirds of a worker's CPU time.
-                    "linger.ms": 100,
-                    # The next transaction often begins before the broker has written the markers of the last, and is
-                    # told to retry; with the default wait of 100 ms that costs 100 ms a transaction.
-                    "retry.backoff.ms": 2,
-                    "retry.backoff.max.ms": 50,
-                    "batch.size": 1_000_000,
-                    "compression.type": "lz4",
-                    "queue.buffering.max.messages": 500_000,
-                    "queue.buffering.max.kbytes": 262_144,
-                    "message.max.bytes": 8_000_000,
-                },
-            )
+        heard = Heard()
+        config = client_config(
+            bootstrap,
+            **{
+                "transactional.id": transactional_id,
+                "transaction.timeout.ms": 10_000,
+                # The commit sends all that is waiting. Sent as they come, a transaction's first records fill the
+                # five requests that may be under way, and librdkafka polls without pause until the others can
+                # go: that was two thirds of a worker's CPU time.
+                "linger.ms": 100,
+                # The next transaction often begins before the broker has written the markers of the last, and is
+                # told to retry; with the default wait of 100 ms that costs 100 ms a transaction.
+                "retry.backoff.ms": 2,
+                "retry.backoff.max.ms": 50,
+                "batch.size": 1_000_000,
+                "compression.type": "lz4",
+                "queue.buffering.max.messages": 500_000,
+                "queue.buffering.max.kbytes": 262_144,
+                "message.max.bytes": 8_000_000,
+                "error_cb": heard,
+            },
         )
-        self._fence_checked(self._producer.init_transactions, _TIMEOUT_S)
+        self._producer = make(Producer, config)
+        try:
+            self._producer.init_transactions(_TIMEOUT_S)
+        except KafkaException as error:
+            self._producer.poll(0)
+            if heard.refused:
+                # Waiting mends none of this, but whoever waits should say what it waits for.
+                _LOG.error("%s", unreachable(config, heard, error.args[0].str()))
+            raise self._translated(error) from error
 
     def write(self, records: Sequence[Record], reader: LogReader, next_offset: int, note: str) -> None:
         """One transaction: all `records`, then `next_offset` (with the text `note`) as the reader's committed one."""
@@ -78,12 +88,6 @@ class TransactionalWriter:
     def close(self) -> None:
         """Drop what was not committed and give the connections back."""
         self._producer.purge()
-
-    def _fence_checked(self, call: object, *args: object) -> None:
-        try:
-            call(*args)  # type: ignore[operator]
-        except KafkaException as error:
-            raise self._translated(error) from error
 
     @staticmethod
     def _translated(error: KafkaException) -> Exception:

@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from flink import children, config, jars, java, paths, submit, uber
 from flink.config import StackConfig
 from florin_io import endpoints, postgres
-from florin_io.kafka import client
+from florin_io.kafka import settings as kafka_settings
 from jobs import cards, exporter, read_model, transfer
 from jobs.launch import StreamingJob
 from tests.unit.k8s.manifests import (
@@ -228,7 +228,8 @@ def test_who_counts_requests_is_whom_the_exporter_logs_in_as(name: str) -> None:
 
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_every_variable_of_ours_is_read_by_the_code(name: str) -> None:
-    known = {f"FLORIN_{what.upper()}" for what in endpoints.DEFAULTS} | {client.CONFIG_FILE, postgres.ENVIRONMENT}
+    known = {f"FLORIN_{what.upper()}" for what in endpoints.DEFAULTS}
+    known |= {kafka_settings.CONFIG_FILE, postgres.ENVIRONMENT}
     for module in (paths, submit, jars):
         known |= set(re.findall(r'environ\.get\("(FLORIN_\w+)"\)', Path(module.__file__ or "").read_text()))
     given = {key for key in environment(name) if key.startswith("FLORIN_")}

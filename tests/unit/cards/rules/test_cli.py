@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from florin_io.kafka.client import KafkaUnreachable
+from florin_io.kafka.settings import KafkaUnreachable
 from jobs.hub.topics import TopicsMissing
 from jobs.rules import cli
 from jobs.rules.backtest import Comparison, Replay
