@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from flink.errors import StackError
+from flink.rest_security import TOKEN, TOKEN_FILE, client_settings, remedy
 
 # A job in one of these states is over; a job's name may be used again.
 TERMINAL = frozenset({"FINISHED", "CANCELED", "FAILED"})
@@ -23,7 +24,8 @@ class FlinkRest:
 
     def __init__(self, url: str, timeout_s: float = 60) -> None:
         self.url = (url if "://" in url else f"http://{url}").rstrip("/")
-        self._client = httpx.Client(base_url=self.url, timeout=timeout_s, trust_env=False)
+        settings = client_settings(self.url)
+        self._client = httpx.Client(base_url=self.url, timeout=timeout_s, trust_env=False, **settings)
 
     def __enter__(self) -> FlinkRest:
         return self
@@ -35,10 +37,24 @@ class FlinkRest:
         try:
             answer = self._client.request(method, path, **kwargs)
         except httpx.HTTPError as error:
-            raise FlinkError(f"No Flink answers at {self.url} ({error}). Remedy: python -m flink up") from error
+            raise FlinkError(f"No Flink answers at {self.url} ({error}).\nRemedy: {remedy(str(error))}") from error
+        if answer.is_redirect:
+            raise FlinkError(
+                f"{self.url} sends us elsewhere ({method} {path}: HTTP {answer.status_code}).\n"
+                "Remedy: this server may want TLS: an address with https://; a proxy may want a token: "
+                f"{TOKEN_FILE} or {TOKEN}"
+            )
+        if answer.status_code in (401, 403, 407):
+            raise FlinkError(
+                f"{self.url} lets nobody in without leave ({method} {path}: HTTP {answer.status_code}).\n"
+                f"Remedy: a valid token in {TOKEN_FILE} or {TOKEN}, and an address with https://"
+            )
         if answer.status_code >= 400:
             raise FlinkError(f"{method} {path}: HTTP {answer.status_code}: {_reason(answer)}")
-        return answer.json() if answer.content else {}
+        try:
+            return answer.json() if answer.content else {}
+        except ValueError as error:
+            raise FlinkError(f"{self.url} is no Flink: what {method} {path} gives is no JSON.") from error
 
     def get(self, path: str, **params: Any) -> Any:
         return self.request("GET", path, params=params)

@@ -88,10 +88,7 @@ def find_cluster(flink: str | None = None) -> Cluster:
         try:
             seen = rest.overview()
         except FlinkError as error:
-            raise StackError(
-                f"No Flink answers at {found.flink} (address from: {origin}).\n"
-                "Remedy: start one with `python -m flink up`, or name yours with --flink_master or FLORIN_FLINK."
-            ) from error
+            raise StackError(f"{error}\nThe address is from: {origin}.") from error
         return Cluster(rest.url, origin, seen["flink-version"], seen["slots-total"], seen["slots-available"])
 
 

@@ -67,7 +67,8 @@ def test_another_worker_command_comes_from_the_environment(monkeypatch: pytest.M
 def test_no_cluster_names_address_its_origin_and_the_command_that_starts_one() -> None:
     with pytest.raises(StackError) as error:
         submit.find_cluster("127.0.0.1:9")
-    assert "No Flink answers at 127.0.0.1:9 (address from: option)" in str(error.value)
+    assert "No Flink answers at http://127.0.0.1:9 " in str(error.value)
+    assert "address is from: option" in str(error.value)
     assert "python -m flink up" in str(error.value)
 
 
