@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # FAST=1 leaves out what needs a database or a cluster.
 MARKS := $(if $(FAST),-m "unit or golden",)
 
-.PHONY: help venv transfer cards subledger test test-fast lint bench down clean
+.PHONY: help venv transfer cards subledger test test-fast lint audit fuzz bench down clean
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -42,6 +42,13 @@ lint: $(STAMP) ## Style, types, import rules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+audit: $(STAMP) ## Known vulnerabilities of all dependencies, Python's and Java's (asks OSV.dev)
+	@$(BIN)/python -m tests.audit_dependencies
+
+fuzz: $(STAMP) ## Fuzz every decoder, ten minutes each: two hours (one: make fuzz TARGET=card-records; SECONDS_EACH=60)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+	@$(BIN)/python -m tests.fuzz --seconds=$(or $(SECONDS_EACH),600) $(TARGET)
 
 bench: $(STAMP) ## The benchmarks, one after the other
 	@$(BIN)/python -m bench.transfer
