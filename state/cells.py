@@ -12,10 +12,13 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
+import msgspec
+
 MAGIC = b"FLRN"
 FORMAT = 1
 _PREFIX = struct.Struct(">4sBH")
 _CRC = struct.Struct(">I")
+_DAMAGED = "restore another savepoint"
 
 
 class CellError(ValueError):
@@ -40,6 +43,9 @@ class CellHeader:
     clock: int
 
 
+_header = msgspec.json.Decoder(CellHeader).decode
+
+
 def encode(header: CellHeader, payload: bytes) -> bytes:
     """The cell's bytes."""
     text = json.dumps(asdict(header), separators=(",", ":")).encode()
@@ -50,7 +56,7 @@ def encode(header: CellHeader, payload: bytes) -> bytes:
 def decode(cell: bytes) -> tuple[CellHeader, bytes]:
     """Header and payload. Raises CellError for damaged bytes or an unknown format version."""
     if len(cell) < _PREFIX.size:
-        raise CellError(f"snapshot cell of {len(cell)} bytes is too short to be one; restore another savepoint")
+        raise CellError(f"snapshot cell of {len(cell)} bytes is too short to be one; {_DAMAGED}")
     magic, version, length = _PREFIX.unpack_from(cell)
     if magic != MAGIC:
         raise CellError(f"snapshot cell starts with {magic!r} instead of {MAGIC!r}: it was not written by Florin")
@@ -64,8 +70,11 @@ def decode(cell: bytes) -> tuple[CellHeader, bytes]:
     text = cell[_PREFIX.size : _PREFIX.size + length]
     payload = cell[start:]
     if len(cell) < start or _CRC.unpack_from(cell, start - _CRC.size)[0] != zlib.crc32(payload, zlib.crc32(text)):
-        raise CellError("snapshot cell is damaged (checksum differs); restore another savepoint")
-    return CellHeader(**json.loads(text)), payload
+        raise CellError(f"snapshot cell is damaged (checksum differs); {_DAMAGED}")
+    try:
+        return _header(text), payload
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise CellError(f"snapshot cell has a header that cannot be read ({error}); {_DAMAGED}") from error
 
 
 def check(header: CellHeader, expected: CellHeader, emitted: int) -> None:

@@ -168,7 +168,7 @@ def decode(data: pa.Buffer | bytes, where: str) -> Cell:
             raise HistoryError(f"{where} has other columns than card histories have; {REMEDY}")
         batch = reader.get_batch(0)
         batch.validate(full=True)
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:
         raise HistoryError(f"{where} is damaged ({error}); {REMEDY}") from error
     items = batch.column("items").flatten().to_numpy().reshape(-1, HISTORY, WORDS)
     rows = batch.column("texts").flatten()

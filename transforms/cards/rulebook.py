@@ -24,6 +24,7 @@ from transforms.cards.rules.compile import compile_set
 from transforms.cards.rules.language import parse
 from transforms.cards.rules.model import Mode, RuleSet
 from transforms.cards.rules.program import Program
+from transforms.nesting import MAX_DEPTH, too_deep
 from transforms.rule_text.places import RuleSetError
 
 PREFIX: Final = b'{"rules":'
@@ -90,7 +91,7 @@ Key = tuple[str, str]
 def command_id(value: bytes) -> str:
     """The id of a control record, 64 characters at most; empty if it cannot be read."""
     try:
-        return _decode(value).id[:_MOST_ID]
+        return "" if too_deep(value) else _decode(value).id[:_MOST_ID]
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return ""
 
@@ -110,6 +111,8 @@ class RuleBook:
 
     def apply(self, value: bytes) -> Refusal | None:
         """Do what a control record says; returns why not if it cannot be done."""
+        if too_deep(value):
+            return Refusal(f"nested deeper than {MAX_DEPTH} levels", "write commands with `python -m jobs.rules`")
         try:
             command = _decode(value).rules
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:

@@ -143,8 +143,8 @@ def write_line(
     out[at] = 44
     out[at + 1] = 48 + (flags & 1)
     at += 2
-    label = labels.starts[number] + rule
-    if label < labels.starts[number + 1]:
+    label = labels.starts[number] + rule if number + 1 < len(labels.starts) else len(labels.sizes)
+    if label < len(labels.sizes) and label < labels.starts[number + 1]:
         size = labels.sizes[label]
         copy_bytes(out, at, labels.rows[label], size)
         at += size

@@ -53,7 +53,7 @@ def decode_main(payload: bytes, digest: str) -> Main:
         raise SnapshotError(f"cell 0: not of card scoring in format {_VERSION}; restore another savepoint")
     try:
         main = _decode(memoryview(payload)[_HEAD.size :])
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise SnapshotError(f"cell 0: {error}; restore another savepoint") from error
     if main.digest != digest:
         raise SnapshotError(

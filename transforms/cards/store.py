@@ -29,6 +29,8 @@ _HEAD: Final = struct.Struct("<4sHIII")
 _HUGE_PAGES: Final = getattr(mmap, "MADV_HUGEPAGE", mmap.MADV_WILLNEED)
 _FIRST_TABLE: Final = 64
 _MORE_ROWS: Final = 1024
+_TEXT_BIT: Final = np.uint64(63)
+_CARDS: Final = 10**14
 
 Item = npt.NDArray[np.uint64]
 
@@ -116,6 +118,8 @@ class CardStore:
         counts = np.frombuffer(payload, np.uint8, count, ends[1])
         items = np.frombuffer(payload, "<u8", WORDS * total, ends[2]).reshape(-1, WORDS)
         texts = np.frombuffer(payload, np.uint8, TEXT * rows, ends[3]).reshape(-1, TEXT)
+        if int(counts.sum()) != total:
+            raise SnapshotError(f"cell {cell}: {total} items, counts of {counts.sum()}; restore another savepoint")
         starts = np.cumsum(counts, dtype=np.int64) - counts
         self._restore(cell, cards, counts, starts, items, texts, "snapshot")
 
@@ -124,8 +128,12 @@ class CardStore:
     ) -> None:
         if len(cards) == 0:
             return
-        if counts.min() < 1 or counts.max() > HISTORY or (cells_of(cards) != cell).any():
+        possible = counts.min() >= 1 and counts.max() <= HISTORY and cards.max() < _CARDS
+        if not possible or (cells_of(cards) != cell).any():
             raise SnapshotError(f"{source}, cell {cell}: counts or cards that cannot be in it; it is damaged")
+        lettered = items[:, 0] >> _TEXT_BIT == 1
+        if lettered.sum() > len(texts) or (items[lettered, 3] >= len(texts)).any():
+            raise SnapshotError(f"{source}, cell {cell}: items point to text rows that are not there; it is damaged")
         words = items.astype(np.int64)
         self.reserve_rows(len(texts))
         entries = len(self._tables[cell])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-NoteError = (msgspec.DecodeError, UnicodeDecodeError)
+NoteError = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What the decoders raise for bytes that are no notification."""
 
 

@@ -21,6 +21,7 @@ from functools import lru_cache
 import msgspec
 
 from transforms.core import PAUSE_PREFIX
+from transforms.nesting import MAX_DEPTH, too_deep
 from transforms.read_model.events import FIRST_HASH, Event, decode
 from transforms.transfers.events import link_hash
 from transforms.transfers.timestamps import iso, parse_ms
@@ -77,6 +78,8 @@ def project(records: Iterable[Record], heads: Mapping[str, Head], partition: int
     new_heads = rows.heads
     for offset, _, value in records:
         try:
+            if too_deep(value):
+                raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
             event = decode(value)
             # Only a backslash in the JSON can bring in characters that COPY text has to escape.
             if b"\\" in value:

@@ -7,6 +7,8 @@ gap: should they come after all, each fills its gap once, so a jump can neither 
 
 from __future__ import annotations
 
+MAX_NUMBER = 2**63 - 1
+"""Largest number of a credit: snapshots hold no larger one."""
 MAX_GAPS = 1000
 """Gaps kept for one origin. Without faults outside this program there are none."""
 
@@ -26,7 +28,7 @@ class Credits:
 
     def refusal(self, origin: int, number: int) -> str:
         """Why the credit must not be applied, or empty."""
-        if not 0 <= origin < len(self.last) or number < 1:
+        if not 0 <= origin < len(self.last) or not 1 <= number <= MAX_NUMBER:
             return f"credit names origin {origin} and number {number}, which no shard writes"
         if number <= self.last[origin] and not any(low <= number <= high for low, high in self.gaps[origin]):
             return f"credit {number} of shard {origin} was applied already"

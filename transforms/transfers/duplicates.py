@@ -151,6 +151,8 @@ def decode(payload: bytes, cell: int) -> Slice:
             "restore it with the release that wrote it"
         )
     at = _CELL.size
+    if len(payload) < at + 14 * count:
+        raise SnapshotError(f"cell {cell}: {len(payload)} bytes are too few for {count} finished transfers")
     keys = np.frombuffer(payload[at : at + 8 * count], np.uint64)  # a copy, so that it is aligned
     starts = np.frombuffer(payload, np.uint32, count, at + 8 * count)
     lengths = np.frombuffer(payload, np.uint16, count, at + 12 * count)
@@ -257,7 +259,7 @@ class Memory:
     def load(self, slots: dict[int, int], cells: dict[int, bytes]) -> None:
         """Take over the sealed slices: `slots` is {cell: CRC-32 its payload must have}. Raises SnapshotError."""
         for slot, check in slots.items():
-            payload = cells.get(slot, b"")
+            payload = cells.get(slot, b"") if 0 < slot < CELLS else b""
             if zlib.crc32(payload) != check or not payload:
                 raise SnapshotError(
                     f"cell {slot}: the finished transfers the main cell refers to are missing or of another snapshot; "

@@ -14,14 +14,13 @@ from hashlib import blake2b
 import msgspec
 from msgspec import Raw
 
+from transforms.nesting import MAX_DEPTH, too_deep
+
 MAX_VALUE = 900_000
 """Longest record handled, in bytes: what it causes must still fit into Kafka's 1 MB records."""
 
 WRONG_TYPE = "\x00"
 """Starts a member that was not a string where one belongs; no valid text contains it. The JSON text follows."""
-
-MAX_DEPTH = 64
-"""Deepest nesting. The decoder's own limit depends on the stack of whoever calls, which must not decide anything."""
 
 SHALLOW = 512
 """Records of up to this many bytes cannot nest deep enough to matter."""
@@ -33,7 +32,6 @@ MAX_NAME = 128
 
 NOTHING = Raw()
 
-_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"|([\[{])|([\]}])', re.DOTALL)
 _TRANSFER_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
@@ -160,14 +158,8 @@ def _check_depth(value: bytes) -> None:
     """Raises Unreadable if objects and arrays are nested too deep."""
     if value.count(b"{") + value.count(b"[") > MAX_BRACKETS:
         raise Unreadable(f"more than {MAX_BRACKETS} objects and arrays")
-    depth = 0
-    for match in _BRACKET.finditer(value):
-        if match.group(1) is not None:
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise Unreadable(f"nested deeper than {MAX_DEPTH} levels")
-        elif match.group(2) is not None:
-            depth -= 1
+    if too_deep(value):
+        raise Unreadable(f"nested deeper than {MAX_DEPTH} levels")
 
 
 def is_transfer_id(text: str) -> bool:

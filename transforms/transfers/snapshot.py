@@ -123,13 +123,26 @@ def decode(shard: TransferShard, cells: dict[int, bytes]) -> None:
         )
     try:
         main = _decode(payload[_HEAD.size :])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SnapshotError(f"cell 0: damaged ({error}); restore another savepoint") from None
     if (main.partition, main.partitions) != (shard.partition, shard.partitions):
         raise SnapshotError(
             f"cell 0: of shard {main.partition} of {main.partitions}, not {shard.partition} of {shard.partitions}; "
             "the number of partitions of the log is fixed"
         )
+    try:
+        _fill(shard, main, cells)
+    except (LookupError, TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, SnapshotError):
+            raise
+        raise SnapshotError(
+            f"cell 0: damaged, its parts do not fit together ({error!r}); restore another savepoint"
+        ) from error
+
+
+def _fill(shard: TransferShard, main: _Main, cells: dict[int, bytes]) -> None:
+    if {len(main.sent), len(main.last), len(main.gaps)} != {shard.partitions}:
+        raise SnapshotError("cell 0: credits of another number of shards; restore another savepoint")
     shard.now, shard.on_us, shard.horizon, shard.order = main.now, main.on_us, main.horizon, main.order
     shard.journal.seq, shard.journal.hash = main.journal_seq, main.journal_hash
     shard.participants = {packed.id: _unpack_participant(packed) for packed in main.participants}

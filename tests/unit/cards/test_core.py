@@ -166,6 +166,7 @@ def test_a_card_of_another_partition_is_a_dead_letter() -> None:
         (b'{"rules":{"action":"drop","name":"x"}}', "not a rules command: Invalid enum value 'drop'"),
         (b'{"rules":{"action":"load"}}', "not a rules command: Object missing required field `name`"),
         (b'{"rules":{"action":"load","name":"\xff"}}', "not a rules command: "),
+        (b'{"rules":{"x":' + b"[" * 5000 + b"]" * 5000 + b"}}", "nested deeper than 64 levels"),
         (plain.command("load", "broken", text=plain.BROKEN), "the rule file has mistakes: line "),
         (plain.command("load", "other", text=plain.EASY), "the text is of easy@"),
         (plain.command("load", "easy", version="123", text=plain.EASY), "the text is of easy@"),
@@ -306,6 +307,39 @@ def test_cells_that_do_not_fit_are_refused() -> None:
         load({card_cell: (2, cells[card_cell][1] + b"x")})
     with pytest.raises(SnapshotError, match="cards that cannot be in it"):
         load({card_cell % 63 + 1: cells[card_cell]})
+
+
+def test_a_cell_whose_parts_do_not_fit_together_is_refused() -> None:
+    """Compiled code would follow them to memory that is not theirs."""
+    feed = Feed()
+    feed.scored(text(country="A1B"))
+    cells = {cell: (1, payload) for cell, payload in feed.core.dump()}
+    [cell] = set(cells) - {0}
+    payload = cells[cell][1]
+    card, count, item = 18, 26, 27
+    for at, changed, told in (
+        (card + 7, b"\x80", "cards that cannot be in it"),
+        (count, b"\x02", "1 items, counts of 2"),
+        (item + 24, b"\x01", "text rows that are not there"),
+    ):
+        with pytest.raises(SnapshotError, match=f"cell {cell}.*{told}"):
+            plain.make_core().load(cells | {cell: (1, payload[:at] + changed + payload[at + 1 :])})
+
+
+def test_a_verdict_by_a_set_that_is_not_known_is_told_without_its_name() -> None:
+    feed = Feed()
+    feed.scored(text())
+    cells = {cell: (1, payload) for cell, payload in feed.core.dump()}
+    [cell] = set(cells) - {0}
+    payload = bytearray(cells[cell][1])
+    payload[27 + 16 + 5 : 27 + 16 + 8] = b"\xf0\xff\x0f"
+    core = plain.make_core()
+    core.load(cells | {cell: (1, bytes(payload))})
+    again = Feed(core)
+    again.offset = 1
+    [copy] = again.scored(text())
+    assert copy.duplicate
+    assert copy.version == "-"
 
 
 def test_many_cards_grow_the_memory_and_none_is_lost() -> None:

@@ -245,6 +245,19 @@ def test_a_file_that_is_no_arrow_file_is_refused(data: bytes) -> None:
         decode(data, "cell-07")
 
 
+def test_an_arrow_file_with_any_byte_of_its_end_changed_is_refused_or_read() -> None:
+    data = bytearray(encode(simulated_cell(PEOPLE, positions(PEOPLE, 0, 2, [7])[7])))
+    refused = 0
+    for at in range(len(data) - 400, len(data)):
+        data[at] ^= 0xFF
+        try:
+            decode(bytes(data), "cell-07")
+        except HistoryError:
+            refused += 1
+        data[at] ^= 0xFF
+    assert refused > 100
+
+
 def test_an_arrow_file_of_something_else_is_refused() -> None:
     sink = pa.BufferOutputStream()
     table = pa.table({"card": [1]})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import struct
+import zlib
 
 import pytest
 from hypothesis import given
@@ -79,3 +80,10 @@ def test_cells_that_older_versions_wrote_and_none_changed_since_do_not_hinder_an
 def test_another_version_may_not_replay_what_was_emitted() -> None:
     with pytest.raises(CellError, match="records 999 to 999 were emitted by version 2.*--for-upgrade"):
         check_version([HEADER.version, 2], HEADER, resumes=999, emitted=1000)
+
+
+@pytest.mark.parametrize("header", [b"", b"[]", b"{}", b'{"core":5}', b"\xff", b"[" * 60_000])
+def test_a_header_that_cannot_be_read_is_refused_though_its_checksum_fits(header: bytes) -> None:
+    crc = struct.pack(">I", zlib.crc32(header))
+    with pytest.raises(CellError, match="header that cannot be read .*restore another savepoint"):
+        decode(struct.pack(">4sBH", MAGIC, FORMAT, len(header)) + header + crc)

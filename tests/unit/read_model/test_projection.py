@@ -90,6 +90,7 @@ def test_an_event_whose_hash_is_no_hash_keeps_a_column_of_zeros() -> None:
 def test_records_that_are_no_events_are_set_aside_with_offset_reason_and_bytes() -> None:
     maker = Maker()
     bad = [b"", b"{", b"\xff\xfe", b'{"seq":1}', b"[]", b'{"account":1}', b"x" * 1_000_000]
+    bad.append(b'{"x":' + b"[" * 5000 + b"]" * 5000 + b"}")
     for value in bad:
         maker.raw(value)
     maker.reserve("t1", "dfsp1", "dfsp2")

@@ -88,6 +88,10 @@ def test_sequencer_puts_aside_what_is_no_message(hub: LocalHub, value: bytes, re
         (b'{"credit":{"origin":0,"seq":1}}', "not a credit"),
         (b'{"credit":{"origin":0,"seq":1,"id":"a","payee":"nobank","currency":"USD","units":"5"}}', "no account"),
         (b'{"credit":{"origin":9,"seq":1,"id":"a","payee":"dfsp2","currency":"USD","units":"5"}}', "no shard writes"),
+        (
+            b'{"credit":{"origin":0,"seq":9223372036854775808,"id":"a","payee":"dfsp2","currency":"USD","units":"5"}}',
+            "no shard writes",
+        ),
         (b'{"credit":{"origin":0,"seq":0,"id":"a","payee":"dfsp2","currency":"USD","units":"5"}}', "no shard writes"),
         (b'{"credit":{"origin":0,"seq":1,"id":"a","payee":"dfsp2","currency":"USD","units":"-5"}}', "units"),
         (b'{"credit":{"origin":0,"seq":1,"id":"","payee":"dfsp2","currency":"USD","units":"5"}}', "transfer id"),

@@ -103,16 +103,18 @@ class Checker:
         return part
 
     def constant(self, field: str, text: str, at: int) -> Constant:
-        """A text as what rules compare; without a value, and with a warning, if its width is not the field's."""
+        """A text as what rules compare; without a value, and with a warning, if the field cannot hold it."""
         width = FIELD_TYPES[field].width
         shown = f'"{text}"'
         if not text.isascii() or not text.isprintable():
             raise self._error(at, f"{shown} has characters other than printable ASCII")
-        if len(text) == width:
+        if len(text) != width:
+            wrong = f"{shown} has {len(text)} characters, {field} has {width}"
+        elif field == "card" and not text.isdigit():
+            wrong = f"{shown} has characters other than digits, {field} has not"
+        else:
             return Constant(text_value(text.encode()), shown)
-        self._warnings.append(
-            self._source.mistake(at, f"{shown} has {len(text)} characters, {field} has {width}: it never matches")
-        )
+        self._warnings.append(self._source.mistake(at, f"{wrong}: it never matches"))
         return Constant(None, shown)
 
     def comparison(self, op: Comparison, left: Part, right: Part, place: Place) -> Compare:

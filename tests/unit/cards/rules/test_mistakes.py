@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from transforms.cards.rules.compile import compile_set
 from transforms.cards.rules.language import MAX_RULES, parse
 from transforms.rule_text.places import RuleSetError
 from transforms.rule_text.yaml_reader import MAX_BYTES
@@ -218,11 +219,13 @@ def test_all_mistakes_are_told_at_once_by_place() -> None:
         ('merchant in ["0001", "2"]', 22, "merchant has 4"),
         ('count(where country == "1") > 0', 24, "country has 3"),
         ('last(country) != "0001"', 18, "country has 3"),
+        ('card == "0000400022last"', 9, '"0000400022last" has characters other than digits, card has not'),
     ],
 )
-def test_a_text_of_another_width_is_warned_of(condition: str, column: int, told: str) -> None:
-    found = parse(HEAD + condition).warnings
-    assert [(one.line, one.column) for one in found if told in one.message] == [(4, 10 + column)]
+def test_a_text_that_its_field_cannot_hold_is_warned_of(condition: str, column: int, told: str) -> None:
+    found = parse(HEAD + condition)
+    assert [(one.line, one.column) for one in found.warnings if told in one.message] == [(4, 10 + column)]
+    compile_set(found)
 
 
 @pytest.mark.parametrize(
