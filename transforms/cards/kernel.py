@@ -202,7 +202,7 @@ def score(
     end = 0
     seen = 0
     for i in range(first, stop):
-        if i + AHEAD < stop:
+        if i + AHEAD < stop and records.statuses[i + AHEAD] == OK:
             # Histories lie anywhere in memory; those of the next records are on their way while this one is decided.
             ahead = m.slot_at(memory, records.slots[i + AHEAD])
             for line in range(0, m.SLOT * 8, 64):
