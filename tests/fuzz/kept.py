@@ -27,10 +27,12 @@ def unpack(name: str, folder: Path) -> None:
 
 
 def pack(name: str, folder: Path) -> int:
-    """Keep the files of a folder, of more than may be a share of every length; returns how many."""
+    """Keep the files of a folder, of more than may be a share of every length; how many. Of none it keeps what it has."""
     found = sorted({path.read_bytes() for path in folder.iterdir()}, key=lambda data: (len(data), data))
     short = [data for data in found if len(data) <= MOST_BYTES]
     kept = short[:: -(-len(short) // MOST_INPUTS) or 1]
+    if not kept:
+        return 0
     FOLDER.mkdir(exist_ok=True)
     with zipfile.ZipFile(FOLDER / f"{name}.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for data in kept:
