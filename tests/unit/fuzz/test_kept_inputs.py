@@ -9,7 +9,7 @@ from tests.fuzz.__main__ import NAMES, compiled
 from tests.fuzz.targets import TARGETS
 
 pytestmark = pytest.mark.unit
-# A part of each, the same every time: all of them take half a minute and more.
+# Of each target, the same ones every time.
 MOST = 40
 
 
