@@ -27,7 +27,7 @@ def unpack(name: str, folder: Path) -> None:
 
 
 def pack(name: str, folder: Path) -> int:
-    """Keep the files of a folder, of more than may be a share of every length; how many. Nothing changes if there is none."""
+    """Keep the files of a folder, if it has any, of many a share of every length; returns how many."""
     found = sorted({path.read_bytes() for path in folder.iterdir()}, key=lambda data: (len(data), data))
     short = [data for data in found if len(data) <= MOST_BYTES]
     kept = short[:: -(-len(short) // MOST_INPUTS) or 1]
