@@ -18,7 +18,7 @@ $(STAMP): setup.py pyproject.toml
 	  echo "Python 3.11 is needed and was not found. Remedy: install it, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
 	"$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[test]'
+	$(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check -e '.[test]'
 	@touch $(STAMP)
 
 transfer: $(STAMP) ## Start everything and drive a minute of transfers through it
