@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # FAST=1 leaves out what needs a database or a cluster.
 MARKS := $(if $(FAST),-m "unit or golden",)
 
-.PHONY: help venv transfer cards subledger test test-fast lint audit fuzz bench down clean
+.PHONY: help venv transfer cards subledger test test-fast test-long lint audit fuzz bench down clean
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -36,6 +36,10 @@ test: $(STAMP) ## All tests, those on a real cluster too
 
 test-fast: ## The tests that need no server
 	@$(MAKE) --no-print-directory test FAST=1
+
+test-long: $(STAMP) ## Metrics of running jobs and a Kafka with TLS: what does not fit into the time of `make test`
+	@$(BIN)/python -m flink.jars
+	@$(BIN)/python -m pytest -q -m long
 
 lint: $(STAMP) ## Style, types, import rules
 	@$(BIN)/ruff check .

@@ -27,7 +27,7 @@ from transforms.cards.scored import decode_scored
 from transforms.cards.topics import Topics as CardTopics
 from transforms.transfers.timestamps import iso
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 PREFIX = "m-"
 DFSP = "dfsp1"

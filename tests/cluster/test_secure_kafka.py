@@ -24,7 +24,7 @@ from tests.cluster.secure_kafka import PASSWORD, SecureKafka
 from tests.cluster.system import TransferSystem
 from tests.conftest import Florin, eventually
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 SettingsFile = Callable[[str], None]
 
 
