@@ -30,7 +30,7 @@ cards: $(STAMP) ## Start everything, load a million card histories and score a m
 subledger: $(STAMP) ## Start everything and load a million ledger entries of two tenants into PostgreSQL
 	@$(BIN)/python -m jobs.demo_subledger
 
-test: $(STAMP) ## All tests, those on a real cluster too
+test: $(STAMP) ## The tests, those on a real cluster too
 	@$(BIN)/python -m flink.jars
 	@$(BIN)/python -m pytest -q -n logical --maxprocesses 4 $(MARKS)
 
