@@ -12,7 +12,7 @@ import pytest
 from tests.cluster.ledger_loads import Loads, at_work
 from tests.conftest import Florin, eventually
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.xdist_group("second stack")]
 
 ROWS = 200_000
 STAGES = ("reading", "posting")

@@ -26,7 +26,7 @@ from transforms.read_model.queries import LAG_ALLOWED_MS, Answerer, Desk
 from transforms.read_model.reader import ReadModel
 from transforms.transfers.topics import Topics
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("second stack")]
 
 
 @dataclass

@@ -20,7 +20,7 @@ from tests.conftest import Florin, eventually
 from tests.unit.read_model.test_answers import get
 from transforms.read_model.reader import ReadModel
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("second stack")]
 
 ABORTED = {"abort", "reject", "invalid-fulfilment", "timeout", "ndc", "liquidity"}
 

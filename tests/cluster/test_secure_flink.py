@@ -24,7 +24,7 @@ from flink.rest_security import CA, CERT, CIPHERS, KEY, TOKEN, TOKEN_FILE
 from tests.certificates import STORE_PASSWORD, Authority, Certificate
 from tests.conftest import eventually
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("second stack")]
 BEARER = "s3cret-of-the-test"
 
 

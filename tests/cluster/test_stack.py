@@ -19,7 +19,7 @@ import pytest
 from flink.rest import FlinkRest
 from tests.conftest import COMMAND_S, eventually
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("second stack")]
 JOB = Path(__file__).with_name("trivial_job.py")
 BASE = 27_081 + os.getpid() % 25 * 20  # apart from a run that starts at the same time
 

@@ -14,7 +14,7 @@ from jobs.subledger.endings import TAKEN_OVER
 from tests.cluster.ledger_loads import Loads, at_work
 from tests.conftest import Florin, eventually
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("second stack")]
 ROWS = 400_000
 PATIENCE_S = 300
 

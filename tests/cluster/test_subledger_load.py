@@ -18,7 +18,7 @@ from transforms.subledger_db.model import Fenced
 from transforms.subledger_load.graph import LoadLedger
 from transforms.subledger_simulate import HEADER
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("second stack")]
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -42,7 +43,8 @@ class Server:
     def run(self, user: str, *arguments: str, expect: int = 0) -> str:
         """A command as a user; what it printed."""
         command = [sys.executable, "-m", "jobs.subledger", f"--postgres={self.conninfo(user)}", *arguments]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+        env = {**os.environ, "FLORIN_HOME": str(self.scratch)}
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
         assert done.returncode == expect, f"{arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout + done.stderr
 
