@@ -138,7 +138,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     def turn(item: pytest.Item) -> tuple[bool, bool, bool, int]:
         folder = item.path.relative_to(TESTS).parts[0]
         stack = on_stack(item.path)
-        return several and later(item.path), stack != several, stack and "florin" in item.fixturenames, ORDER.index(folder)
+        last, session_stack = several and later(item.path), stack and "florin" in item.fixturenames
+        return last, stack != several, session_stack, ORDER.index(folder)
 
     for item in items:
         if "florin" in item.fixturenames and not on_stack(item.path):
