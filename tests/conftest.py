@@ -33,7 +33,7 @@ TESTS = Path(__file__).parent
 # Folders in the order of their tests.
 ORDER = ("golden", "unit", "cluster", "chaos")
 STACK_MARK = re.compile(r"\bpytest\.mark\.(cluster|chaos)\b")
-LATER_MARK = re.compile(r"\bpytest\.mark\.xdist_group\(")
+GROUP_MARK = re.compile(r"\bpytest\.mark\.xdist_group\(")
 COMMAND_S = 300
 # Until something that must come counts as not coming: long, for the machine may be busy with other things.
 PATIENCE_S = 180
@@ -128,18 +128,18 @@ def eventually(what: str, question: Callable[[], bool], seconds: float = PATIENC
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """One process begins with quick tests and ends with those on a stack; of several, one begins with most of these.
+    """One process begins with quick tests and ends with those on a stack; of several, two begin with a half of these.
 
-    Files of a group (xdist_group) come last: a second process, through with the quick ones, takes them. Of those on a
-    stack the ones with a stack of their own come before those on the session's: a process never has two at once.
+    Of those on a stack the ones with a stack of their own come before those on the session's: a process never has two
+    at once.
     """
     several = hasattr(config, "workerinput")
 
     def turn(item: pytest.Item) -> tuple[bool, bool, bool, int]:
         folder = item.path.relative_to(TESTS).parts[0]
         stack = on_stack(item.path)
-        last, session_stack = several and later(item.path), stack and "florin" in item.fixturenames
-        return last, stack != several, session_stack, ORDER.index(folder)
+        session_stack = stack and "florin" in item.fixturenames
+        return stack != several, several and second_half(item.path), session_stack, ORDER.index(folder)
 
     for item in items:
         if "florin" in item.fixturenames and not on_stack(item.path):
@@ -154,17 +154,17 @@ def on_stack(file: Path) -> bool:
 
 
 @cache
-def later(file: Path) -> bool:
-    """Whether tests of the file are of the group that comes last."""
-    return LATER_MARK.search(file.read_text(encoding="utf-8")) is not None
+def second_half(file: Path) -> bool:
+    """Whether tests of the file are of the second half of those on a stack, by the file's mark."""
+    return GROUP_MARK.search(file.read_text(encoding="utf-8")) is not None
 
 
 class ByFile(LoadFileScheduling):
-    """Hands out whole files, for the tests of one share what is slow to make; those on a stack in two parts."""
+    """Hands out whole files, for the tests of one share what is slow to make; those on a stack in two halves."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::")[0]
-        if later(TESTS.parent / file):
+        if second_half(TESTS.parent / file):
             return "on a second stack"
         return "on a stack" if on_stack(TESTS.parent / file) else file
 
