@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from flink.processes import is_free
+from flink.processes import is_free, pythons_of
 
 SPARE_PORTS = 8
 _ADDRESSES = (
@@ -57,8 +57,8 @@ class BenchStack:
         used: dict[str, float] = defaultdict(float, {"load generator": _cpu(psutil.Process())})
         for name, pid in self.pids().items():
             server = psutil.Process(pid)
-            children = sum(_cpu(child) + _cpu_of_ended(child) for child in server.children(recursive=True))
-            children += _cpu_of_ended(server)
+            started = pythons_of(pid) if name.startswith("taskmanager") else server.children(recursive=True)
+            children = sum(_cpu(child) + _cpu_of_ended(child) for child in started) + _cpu_of_ended(server)
             if name.startswith("taskmanager"):
                 used["taskmanagers"] += _cpu(server)
                 used["workers"] += children
@@ -69,13 +69,13 @@ class BenchStack:
     def workers_rss(self) -> int:
         """Resident bytes of all worker processes."""
         pids = [pid for name, pid in self.pids().items() if name.startswith("taskmanager")]
-        children = [child for pid in pids for child in psutil.Process(pid).children(recursive=True)]
+        children = [child for pid in pids for child in pythons_of(pid)]
         return sum(_rss(child) for child in children)
 
     def workers_memory(self) -> tuple[int, int]:
         """Resident bytes of all worker processes, and how many of them are not mapped from files or shared."""
         pids = [pid for name, pid in self.pids().items() if name.startswith("taskmanager")]
-        found = [_memory(child) for pid in pids for child in psutil.Process(pid).children(recursive=True)]
+        found = [_memory(child) for pid in pids for child in pythons_of(pid)]
         return sum(rss for rss, _ in found), sum(own for _, own in found)
 
 

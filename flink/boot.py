@@ -2,7 +2,7 @@
 
 The kernel ties a death signal to the *thread* that started a process, and a task's thread may end before its worker
 should; so the process that Flink starts only watches: it ends the worker when the TaskManager is gone, and the worker
-dies with it.
+dies with it. The worker is forked by the TaskManager's nursery (nursery.py); where there is none it is started anew.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import contextlib
 import ctypes
 import gc
 import os
-import select
 import shutil
 import signal
 import subprocess
@@ -25,9 +24,8 @@ from types import FrameType
 from typing import Any
 
 PR_SET_PDEATHSIG = 1
-LOOK_MS = 500
+LOOK_S = 0.5
 STOP_S = 2.0
-WORKER = "--florin-worker"
 
 
 def _die_with(parent: int) -> Callable[[], None]:
@@ -42,59 +40,69 @@ def _die_with(parent: int) -> Callable[[], None]:
     return before_exec
 
 
-def _waiter(*pids: int) -> select.poll | None:
-    """Tells at once when one of the processes ends, where the kernel can (Linux 5.3)."""
-    if not hasattr(os, "pidfd_open"):
+class _Started:
+    """A worker started by this process, for want of a nursery."""
+
+    def __init__(self, folder: str, arguments: list[str]) -> None:
+        from flink.nursery import WORKER
+
+        command = [sys.executable, os.path.abspath(__file__), WORKER, folder, *arguments]
+        self._process = subprocess.Popen(command, preexec_fn=_die_with(os.getpid()))
+
+    def ended(self, within_s: float) -> int | None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._process.wait(within_s)
         return None
-    poll = select.poll()
-    try:
-        for pid in pids:
-            poll.register(os.pidfd_open(pid), select.POLLIN)
-    except OSError:
-        return None
-    return poll
+
+    def stop(self, within_s: float) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait(within_s)
 
 
 def watch(arguments: list[str]) -> int:
-    """Runs the worker until it ends, the TaskManager ends, or Flink asks for the end."""
+    """Runs the worker until it ends, the TaskManager ends, or Flink asks for the end; its exit code."""
+    from flink import nursery
+
     taskmanager = os.getppid()
-    folder = tempfile.mkdtemp(prefix="florin-worker-")
-    command = [sys.executable, os.path.abspath(__file__), WORKER, folder, *arguments]
-    worker = subprocess.Popen(command, preexec_fn=_die_with(os.getpid()))
 
     def stop(_signum: int, _frame: FrameType | None) -> None:
         raise SystemExit(0)
 
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(signum, stop)
+    folder = tempfile.mkdtemp(prefix="florin-worker-")
+    worker: nursery.Worker | _Started | None = None
     try:
-        waiter = _waiter(worker.pid, taskmanager)
-        while worker.poll() is None and os.getppid() == taskmanager:
-            if waiter is not None:
-                waiter.poll(LOOK_MS)
-            else:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    worker.wait(LOOK_MS / 1000)
-        return worker.returncode or 0
+        try:
+            worker = nursery.fork(os.path.abspath(__file__), taskmanager, folder, arguments)
+        except nursery.Unable as error:
+            print(f"worker started without a nursery: {error}", file=sys.stderr)
+            worker = _Started(folder, arguments)
+        while os.getppid() == taskmanager:
+            code = worker.ended(LOOK_S)
+            if code is not None:
+                return code
+        return 0
     finally:
-        if worker.poll() is None:
-            worker.kill()
-            worker.wait(STOP_S)
+        if worker is not None:
+            worker.stop(STOP_S)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def work(folder: str, arguments: list[str]) -> None:
-    """Asks Flink for what Beam's boot binary would, then is the worker."""
+def _find_packages() -> None:
+    """Started as a script: this folder must not shadow other packages; the checkout is importable uninstalled, too."""
     root = Path(__file__).resolve().parent
-    # Started as a script: this folder must not shadow other packages; the checkout must be importable uninstalled too.
     sys.path[:] = [place for place in sys.path if Path(place or ".").resolve() != root]
     for place in (root.parent / "io", root.parent):
         if (place / "florin_io").is_dir() or (place / "flink").is_dir():
             sys.path.append(str(place))
-
     # Google's libraries, which Beam imports, say so of a grpc that will be too old for them in 2027.
     warnings.filterwarnings("ignore", ".*Post-Quantum Cryptography", FutureWarning)
 
+
+def work(folder: str, arguments: list[str]) -> None:
+    """Asks Flink for what Beam's boot binary would, then is the worker."""
     import grpc
     from apache_beam.portability.api import beam_provision_api_pb2, beam_provision_api_pb2_grpc, endpoints_pb2
     from apache_beam.runners.worker import sdk_worker_main
@@ -132,7 +140,12 @@ def work(folder: str, arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    _find_packages()
+    from flink.nursery import NURSERY, WORKER, Nursery
+
     if sys.argv[1:2] == [WORKER]:
         work(sys.argv[2], sys.argv[3:])
+    elif sys.argv[1:2] == [NURSERY]:
+        Nursery(Path(sys.argv[2]), int(sys.argv[3]), work).run()
     else:
         sys.exit(watch(sys.argv[1:]))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import psutil
 
+from flink import nursery
 from flink.errors import StackError
 
 LOOPBACK = "127.0.0.1"
@@ -99,3 +100,35 @@ def free_port(start: int, taken: set[int]) -> int:
             taken.add(port)
             return port
     raise StackError(f"No free port between {start} and {start + 1000}.")
+
+
+def workers_of(taskmanager: int) -> list[psutil.Process]:
+    """The Python processes that run a TaskManager's bundles: forked by its nursery, or started without one."""
+    nurseries = {process.pid for process in _nurseries(taskmanager)}
+    found = []
+    for process in pythons_of(taskmanager):
+        with contextlib.suppress(psutil.Error):
+            if process.ppid() in nurseries or nursery.WORKER in process.cmdline():
+                found.append(process)
+    return found
+
+
+def pythons_of(taskmanager: int) -> list[psutil.Process]:
+    """All that a TaskManager has started: workers, their watchers, the nursery (whose starter has ended)."""
+    found: dict[int, psutil.Process] = {}
+    with contextlib.suppress(psutil.Error):
+        found |= {one.pid: one for one in psutil.Process(taskmanager).children(recursive=True)}
+    for process in _nurseries(taskmanager):
+        with contextlib.suppress(psutil.Error):
+            found |= {one.pid: one for one in (process, *process.children(recursive=True))}
+    return list(found.values())
+
+
+def _nurseries(taskmanager: int) -> list[psutil.Process]:
+    found = []
+    for pid in nursery.pids(taskmanager):
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(pid)
+            if nursery.NURSERY in process.cmdline():
+                found.append(process)
+    return found

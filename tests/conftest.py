@@ -25,7 +25,7 @@ import pytest
 from click.testing import CliRunner
 from xdist.scheduler import LoadFileScheduling
 
-from flink.processes import is_free
+from flink.processes import is_free, workers_of
 from flink.rest import FlinkRest
 from florin_io.postgres import Database, drop
 
@@ -85,10 +85,7 @@ class Florin:
 
     def workers(self) -> list[psutil.Process]:
         """The Python processes that run the shards."""
-        children = [
-            child for taskmanager in self.taskmanagers_at_work() for child in taskmanager.children(recursive=True)
-        ]
-        return [child for child in children if "--florin-worker" in child.cmdline()]
+        return [worker for taskmanager in self.taskmanagers_at_work() for worker in workers_of(taskmanager.pid)]
 
     def stop_jobs(self) -> None:
         """Cancel every job and wait until its slots are free."""

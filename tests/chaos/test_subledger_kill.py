@@ -61,6 +61,19 @@ def test_kill_of_taskmanagers(loads: Loads, florin: Florin) -> None:
     loads.check_published(number, totals)
 
 
+def test_kill_of_python_workers(loads: Loads, florin: Florin) -> None:
+    """Of both at once: what is kept of them for the next step must not be asked again."""
+    number, totals = submitted(loads, "workers")
+    process = loads.start(number)
+    for stage in STAGES:
+        at_work(loads, number, stage, PATIENCE_S)
+        for worker in florin.workers():
+            kill(worker.pid)
+    process.communicate(timeout=PATIENCE_S)
+    finish(loads, number)
+    loads.check_published(number, totals)
+
+
 def test_kill_of_the_servers(loads: Loads, florin: Florin) -> None:
     """PostgreSQL forgets what it took last; the object store is away when the files are wanted."""
     number, totals = submitted(loads, "servers")

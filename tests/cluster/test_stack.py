@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from flink.processes import pythons_of, workers_of
 from flink.rest import FlinkRest
 from tests.conftest import COMMAND_S, eventually
 
@@ -74,8 +75,9 @@ def gone(pids: list[int]) -> bool:
 
 
 def family(pid: int) -> list[int]:
-    process = psutil.Process(pid)
-    return [pid, *(child.pid for child in process.children(recursive=True))]
+    """A process, its children and theirs, and of TaskManagers also what their nurseries have forked."""
+    found = [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+    return sorted({*found, *(python.pid for one in found for python in pythons_of(one))})
 
 
 @pytest.fixture(scope="module")
@@ -133,13 +135,14 @@ def test_a_job_submits_counts_and_survives_kill_9_of_taskmanager_and_worker(stac
     eventually("ticks", lambda: stack.ticks() > 20)
     assert "runs already" in stack.run(str(JOB), expect=1)
 
-    victims = family(stack.pid("taskmanager-1"))
-    assert len(victims) >= 3, "the TaskManager, the watcher and the worker"
-    recover_from(stack, "a TaskManager", victims[0])
+    taskmanager = stack.pid("taskmanager-1")
+    victims = family(taskmanager)
+    assert len(victims) >= 4, "the TaskManager, the watcher, the nursery and the worker"
+    recover_from(stack, "a TaskManager", taskmanager)
     eventually("workers die with their TaskManager", lambda: gone(victims))
 
-    worker = next(pid for pid in family(stack.pid("taskmanager-2")) if is_worker(pid))
-    recover_from(stack, "a worker", worker)
+    worker = workers_of(stack.pid("taskmanager-2"))[0]
+    recover_from(stack, "a worker", worker.pid)
 
 
 def recover_from(stack: Stack, what: str, victim: int) -> None:
@@ -160,7 +163,8 @@ def recover_from(stack: Stack, what: str, victim: int) -> None:
 
 
 def test_savepoint_list_restore_and_rescale_by_name(stack: Stack) -> None:
-    workers = [pid for pid in family(stack.state["supervisor"]["pid"]) if is_worker(pid)]
+    workers = [worker.pid for number in (1, 2) for worker in workers_of(stack.pid(f"taskmanager-{number}"))]
+    assert workers
     told = stack.flink("savepoint", "trivial")
     assert "trivial stopped after" in told
     eventually("workers end with their job", lambda: gone(workers))
@@ -178,13 +182,6 @@ def test_savepoint_list_restore_and_rescale_by_name(stack: Stack) -> None:
         assert {vertex["parallelism"] for vertex in rest.job(job["jid"])["vertices"]} == {3}
         rest.cancel(job["jid"])
     stack.flink("taskmanagers", "2")
-
-
-def is_worker(pid: int) -> bool:
-    try:
-        return "--florin-worker" in psutil.Process(pid).cmdline()
-    except psutil.Error:
-        return False
 
 
 def test_a_job_that_fails_at_start_tells_its_python_traceback_and_is_cancelled(stack: Stack) -> None:
