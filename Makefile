@@ -50,7 +50,7 @@ lint: $(STAMP) ## Style, types, import rules
 audit: $(STAMP) ## Known vulnerabilities of all dependencies, Python's and Java's (asks OSV.dev)
 	@$(BIN)/python -m tests.audit_dependencies
 
-fuzz: $(STAMP) ## Fuzz every decoder, ten minutes each: two hours (one: make fuzz TARGET=card-records; SECONDS_EACH=60)
+fuzz: $(STAMP) ## Fuzz every decoder, ten minutes each: over two hours (one: make fuzz TARGET=card-records; SECONDS_EACH=60)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'
 	@$(BIN)/python -m tests.fuzz --seconds=$(or $(SECONDS_EACH),600) $(TARGET)
 

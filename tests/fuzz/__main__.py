@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 NAMES = (
     "transfer-messages", "transfer-events", "transfer-snapshot", "cell-envelope", "card-records", "card-snapshot",
     "card-histories", "card-verdicts", "card-rules", "posting-rules", "ledger-lines", "ledger-files",
+    "trace-headers",
 )  # fmt: skip
 PACKAGES = ("transforms", "state", "florin_io")
 # What Atheris adds to a function's code numba cannot compile.
