@@ -15,7 +15,7 @@ from rich.table import Table
 from flink import object_store, paths, postgres, records, savepoints, stack
 from flink.config import StackConfig
 from flink.errors import StackError
-from flink.processes import free_port
+from flink.processes import PORT_BASE, free_port
 from flink.rest import FlinkRest
 
 console = Console(highlight=False, soft_wrap=True)
@@ -43,7 +43,11 @@ def main() -> None:
 @main.command()
 @click.option("--taskmanagers", "-n", default=3, show_default=True, help="TaskManagers, one slot each.")
 @click.option(
-    "--port-base", type=int, help="Use PORT (Flink), +1 (Kafka), +2 (Postgres), +3 (metrics), +4 (objects) instead."
+    "--port-base",
+    type=int,
+    envvar=PORT_BASE,
+    show_envvar=True,
+    help="Use PORT (Flink), +1 (Kafka), +2 (Postgres), +3 (metrics), +4 (objects) instead.",
 )
 @click.option("--flink-port", type=int, help="Flink's web UI and REST.  [default: 8081]")
 @click.option("--kafka-port", type=int, help="Kafka.  [default: 9092]")

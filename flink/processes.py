@@ -15,6 +15,8 @@ from flink import nursery
 from flink.errors import StackError
 
 LOOPBACK = "127.0.0.1"
+PORT_BASE = "FLORIN_PORT_BASE"
+"""What names the ports where `--port-base` cannot be given."""
 # Two readings of one process's start time agree; another process with its pid started later.
 SAME_START_S = 0.05
 
@@ -86,10 +88,11 @@ def owner(port: int) -> str:
 
 
 def require_free(port: int, what: str, option: str) -> None:
-    """Raises with the owner's name and the option that chooses another port."""
+    """Raises with the owner's name and the ways to choose another port."""
     if not is_free(port):
         raise StackError(
-            f"Port {port} for {what} is taken by {owner(port)}.\nRemedy: stop it, or choose another port: {option} PORT"
+            f"Port {port} for {what} is taken by {owner(port)}.\nRemedy: stop it, or "
+            f"`python -m flink up {option} PORT`, or move all ports, for make too: {PORT_BASE}=20000 make transfer"
         )
 
 

@@ -65,7 +65,8 @@ def test_a_port_in_use_names_its_owner_and_the_option() -> None:
             processes.require_free(port, "Kafka", "--kafka-port")
     text = str(error.value)
     assert f"Port {port} for Kafka is taken by pid {os.getpid()}: " in text
-    assert "--kafka-port PORT" in text
+    assert "`python -m flink up --kafka-port PORT`" in text
+    assert "FLORIN_PORT_BASE=20000 make transfer" in text
 
 
 def test_a_free_port_passes_and_is_given_once() -> None:
