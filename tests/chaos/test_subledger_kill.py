@@ -104,6 +104,6 @@ def test_kill_of_the_submitting_process(loads: Loads) -> None:
         process = loads.start(number)
         at_work(loads, number, stage, PATIENCE_S)
         kill(process.pid)
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE_S)
     finish(loads, number)
     loads.check_published(number, totals)

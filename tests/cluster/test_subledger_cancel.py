@@ -40,7 +40,7 @@ def cancel(loads: Loads, florin: Florin, number: int) -> None:
     with florin.rest() as rest:
         jobs = [job for job in rest.jobs() if job["name"].startswith(f"subledger-{number}-a")]
         assert [job["state"] for job in jobs] == ["CANCELED"]
-        eventually("free slots", lambda: rest.overview()["slots-available"] == rest.overview()["slots-total"], 30)
+        eventually("free slots", lambda: rest.overview()["slots-available"] == rest.overview()["slots-total"])
 
 
 def check_nothing_left(loads: Loads, number: int) -> None:
@@ -66,7 +66,7 @@ def test_a_cancelled_request_ends_its_flink_job_and_leaves_nothing(
     process = loads.start(number)
     at_work(loads, number, stage, PATIENCE_S)
     cancel(loads, florin, number)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_S)
     assert process.returncode == TAKEN_OVER
     check_nothing_left(loads, number)
 
@@ -79,7 +79,7 @@ def test_what_a_killed_process_left_of_a_cancelled_request_goes_when_it_is_asked
     process = loads.start(number)
     at_work(loads, number, "posting", PATIENCE_S)
     os.kill(process.pid, signal.SIGKILL)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_S)
     cancel(loads, florin, number)
     folder = Path(loads.scratch) / f"request-{number}"
     assert folder.exists()

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -74,15 +73,19 @@ def work(options: queue.WorkerOptions, limit_s: float = PATIENCE_S) -> None:
 
 @contextmanager
 def worker_process(database: LedgerDatabase, folder: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
-    """A worker as a user starts it, apart from the process that it starts for a request."""
+    """A worker as a user starts it, apart from the process that it starts for a request; its words are in `said`."""
     code = (
         "import asyncio, sys; from pathlib import Path; from jobs.subledger import queue; "
         "from transforms.subledger_db.schema import LedgerDatabase; u, s, f, t, *c = sys.argv[1:]; "
         "asyncio.run(queue.work(queue.WorkerOptions(LedgerDatabase(u, s), Path(f), [sys.executable, *c, u, s], "
-        "2, float(t), False, 0.1, lambda text: None)))"
+        "2, float(t), False, 0.1, lambda text: print(text, flush=True))))"
     )
     command = [sys.executable, "-c", code, database.conninfo, database.schema, str(folder), "30", "-m", CHILD, *more]
-    with subprocess.Popen(command, cwd=ROOT, text=True, stderr=subprocess.DEVNULL) as process:
+    folder.mkdir(exist_ok=True)
+    with (
+        (folder / "said").open("w") as said,
+        subprocess.Popen(command, cwd=ROOT, text=True, stdout=said, stderr=subprocess.DEVNULL) as process,
+    ):
         try:
             yield process
         finally:
@@ -226,7 +229,7 @@ def test_a_worker_waits_while_postgres_is_away(
         eventually("the first request", lambda: state(db, done) == "PUBLISHED")
         db.close()
         postgres.stop()
-        time.sleep(2)
+        eventually("the worker waits", lambda: "again soon" in (tmp_path / "said").read_text())
         postgres.start()
         with database.connect(application="test") as again:
             later = submit(again, "b")
