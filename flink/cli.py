@@ -230,10 +230,7 @@ def savepoint(job: str | None, for_upgrade: bool, listing: bool) -> None:
         if for_upgrade:
             _pause(name)
         made = savepoints.make(rest, name, for_upgrade=for_upgrade)
-    console.print(
-        f"{name} stopped after {time.monotonic() - began:.1f} s; savepoint {made.path} ({made.bytes / 1e6:.1f} MB)"
-    )
-    console.print(f"Resume it: python -m flink restore --job {name}")
+    console.print(savepoints.told(made, time.monotonic() - began))
 
 
 def _pause(name: str) -> None:

@@ -109,6 +109,15 @@ def make(rest: FlinkRest, name: str, *, for_upgrade: bool = False) -> Savepoint:
     return savepoint
 
 
+def told(made: Savepoint, seconds: float) -> str:
+    """What the user is told whose job was stopped with it."""
+    name = made.job.name
+    return (
+        f"{name} stopped after {seconds:.1f} s; savepoint {made.path} ({made.bytes / 1e6:.1f} MB)\n"
+        f"Resume it: python -m flink restore --job {name}"
+    )
+
+
 def restore_command(savepoint: Savepoint, parallelism: int | None = None) -> list[str]:
     """The job's recorded command, resuming from the savepoint."""
     kept: list[str] = []

@@ -12,7 +12,6 @@ Rule sets change through the log while it runs: python -m jobs.rules.
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -183,7 +182,7 @@ def main(argv: Sequence[str]) -> int:
     made = parser()
     options, _ = made.parse_known_args(argv)
     if options.action == "stop":
-        return subprocess.run([sys.executable, "-m", "flink", "savepoint", _name(options)], check=False).returncode
+        return launch.stop(_name(options), options)
     return launch.main(job_of, made, [*argv, "--attach"] if options.action == "report" else argv)
 
 

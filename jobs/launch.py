@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from confluent_kafka import KafkaException
 from rich.console import Console
 from rich.text import Text
 
-from flink import submit
+from flink import savepoints, submit
 from flink.errors import StackError
 from flink.records import JobRecord
 from flink.rest import FlinkRest
@@ -164,6 +165,22 @@ def run(job: StreamingJob, options: argparse.Namespace, beam_options: Sequence[s
     except KeyboardInterrupt:
         console.print("\ninterrupted: no job was started", style="red")
         return INTERRUPTED
+
+
+def stop(name: str, options: argparse.Namespace) -> int:
+    """Stop a job with a savepoint; returns the exit code."""
+    console, began = Console(highlight=False), time.monotonic()
+    try:
+        with FlinkRest(_cluster(options).url) as rest:
+            made = savepoints.make(rest, name)
+    except _Unreachable as error:
+        _complain(error)
+        return UNREACHABLE
+    except StackError as error:
+        _complain(error)
+        return UNFIT
+    console.print(savepoints.told(made, time.monotonic() - began), soft_wrap=True)
+    return OK
 
 
 def _complain(error: Exception) -> None:

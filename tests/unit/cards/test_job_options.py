@@ -43,7 +43,9 @@ def test_mistakes_of_the_first_rule_file_are_told_with_their_places(
     assert f"{file}: line 4, column 9: unknown field 'amonut'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("action", "told"), [("start", NOBODY), ("report", f"http://{NOBODY}")])
+@pytest.mark.parametrize(
+    ("action", "told"), [("start", NOBODY), *((action, f"http://{NOBODY}") for action in ("stop", "report"))]
+)
 def test_a_server_that_does_not_answer(action: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cards.main([action, f"--kafka={NOBODY}", f"--flink_master={NOBODY}"]) == UNREACHABLE
     assert f"answers at {told} " in capsys.readouterr().err
