@@ -17,13 +17,13 @@ from typing import cast
 
 from confluent_kafka import Message
 
-from florin_io.kafka.log import LogReader, LogTruncated, now_ms
+from florin_io.kafka.log import LogReader, LogTruncated, headers_of, now_ms
 from florin_io.kafka.writer import TransactionalWriter
 from state.cells import CellError, CellHeader, check, check_version, decode, encode
 from state.pace import SnapshotPace
 from transforms.core import PAUSE_PREFIX, Batch, Output, ShardCore
 from transforms.measures import count_commit, count_latency
-from transforms.trace import Headers, Trace, trace_of
+from transforms.trace import Trace, trace_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -286,10 +286,10 @@ def columns(messages: list[Message], clock: int, traced: bool) -> tuple[Batch, i
 
 
 def _traces(messages: list[Message]) -> list[Trace | None] | None:
-    headers = [message.headers() for message in messages]
+    headers = [headers_of(message) for message in messages]
     if not any(headers):
         return None
-    return [trace_of(cast(Headers, found)) if found else None for found in headers]
+    return [trace_of(found) if found else None for found in headers]
 
 
 def _without_pauses(batch: Batch) -> Batch:

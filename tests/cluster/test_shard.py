@@ -16,6 +16,7 @@ from florin_io.kafka.settings import KafkaUnreachable
 from florin_io.kafka.topics import FOREVER, TopicError, TopicSpec, ensure
 from florin_io.kafka.writer import Fenced
 from state.cells import CellError
+from tests.cluster import raw_headers
 from transforms.core import Batch, Output, ShardCore
 from transforms.shard import LogSettings, Shard, ShardSpec, replay
 
@@ -67,6 +68,16 @@ class NewSumming(Summing):
     """The same under another version."""
 
     VERSION = 2
+
+
+class Tracing(Summing):
+    """Sees the trace contexts of its records."""
+
+    TRACED = True
+
+    def apply(self, batch: Batch) -> list[Output]:
+        self.traces = [*getattr(self, "traces", []), *(batch.traces or [None] * len(batch))]
+        return super().apply(batch)
 
 
 class Log:
@@ -133,6 +144,16 @@ def test_a_shard_without_a_snapshot_replays_the_whole_log_and_emits_nothing_twic
     log.append(4)
     run(again, 10)
     assert len(log.written()) == 4
+
+
+def test_a_header_whose_name_is_no_text_stops_nothing(log: Log) -> None:
+    parent = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    raw_headers.send(log.kafka, log.topic, 0, b"1", b"\xff\xfe")
+    log.producer.produce(log.topic, b"2", b"k", 0, headers=[("traceparent", parent)])
+    log.append(3)
+    shard = log.start(core=Tracing)
+    run(shard, 6)
+    assert shard.core.traces == [None, (("traceparent", parent),), None]  # type: ignore[attr-defined]
 
 
 def test_a_zombie_is_fenced_by_the_next_owner(log: Log) -> None:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
-from typing import cast
 
 from confluent_kafka import Message
 
-from florin_io.kafka.log import LogReader, now_ms
+from florin_io.kafka.log import LogReader, headers_of, now_ms
 from florin_io.kafka.writer import Record, TransactionalWriter
 from florin_io.postgres import Connection, Database
 from transforms.dead_letters import dead_letter
 from transforms.measures import count_commit, count_latency
 from transforms.read_model.answers import Known, NotAQuestion, Question, answer, question
 from transforms.read_model.patient import PatientLoop, offset_of
-from transforms.trace import Headers, trace_of
+from transforms.trace import trace_of
 from transforms.transfers.routing import partition_of
 from transforms.transfers.topics import Topics
 
@@ -122,7 +121,7 @@ class Answerer(PatientLoop):
                 break
             place = partition_of(one.asker, desk.partitions)
             told = answer(one, found, at_ms)
-            trace = trace_of(cast(Headers, message.headers() or []))
+            trace = trace_of(headers_of(message) or [])
             key = one.transfer_id.encode()
             outputs.append(
                 (desk.topics.notifications, place, key, told)

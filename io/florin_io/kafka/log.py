@@ -26,6 +26,21 @@ _patiently = retry(
 )
 
 
+Headers = list[tuple[str, bytes | None]]
+
+
+def headers_of(message: Message) -> Headers | None:
+    """A record's headers; None without any, and where a name is not UTF-8, which the client cannot read.
+
+    Ask once for each record: after a name that it cannot read the client hands out a list with holes, which ends the
+    process.
+    """
+    try:
+        return message.headers()  # type: ignore[return-value]
+    except SystemError:
+        return None
+
+
 class LogTruncated(RuntimeError):
     """The log no longer reaches back to the offset that is needed."""
 
