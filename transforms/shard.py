@@ -103,22 +103,20 @@ class Shard:
     def _resume(self, cells: Mapping[int, bytes], note: str) -> int:
         if self.core.STATELESS:
             return max(self.emitted, self._reader.bounds()[0])
-        loaded: dict[int, tuple[int, bytes]] = {}
-        versions = set[int]()
-        for number, cell in cells.items():
-            header, payload = decode(cell)
-            check(header, self._header, self.emitted)
-            loaded[number] = (header.offset, payload)
-            versions.add(header.version)
-            self._clock = max(self._clock, header.clock)
-        if not cells and note and self.emitted and not note.startswith(self._note):
+        emitter = note.split()[0] if note and self.emitted else self._note
+        if not cells and emitter != self._note:
             raise CellError(
-                f"{self.spec.name}: records up to {self.emitted - 1} were emitted by core {note.split()[0]} and "
+                f"{self.spec.name}: records up to {self.emitted - 1} were emitted by core {emitter} and "
                 "there is no snapshot; "
                 f"{self._note} may not replay them. Start with --savepoint_path of a savepoint made for the upgrade"
             )
-        resumes = self.core.load(loaded)
-        check_version(versions, self._header, resumes, self.emitted)
+        resumes, self._clock = restore(self.core, cells, self._header, self.emitted)
+        if emitter != self._note and resumes < self.emitted:
+            raise CellError(
+                f"{self.spec.name}: records up to {self.emitted - 1} were emitted by core {emitter} and the snapshot "
+                f"ends at {resumes}; {self._note} may not replay them. Start with the release of {emitter}, then go "
+                "back from a savepoint that it makes with `python -m flink savepoint JOB --for-upgrade`"
+            )
         return resumes
 
     def _refuse_second_group(self, settings: LogSettings, output: str) -> None:
@@ -267,6 +265,26 @@ class Shard:
         """Give the connections back; what was not committed is dropped."""
         self._writer.close()
         self._reader.close()
+
+
+def restore(core: ShardCore, cells: Mapping[int, bytes], expected: CellHeader, emitted: int) -> tuple[int, int]:
+    """Load a core from cells of Beam state; returns the offset to read on from and the log time so far (ms).
+
+    `expected` is what the shard says of itself, `emitted` its committed offset. Raises CellError or SnapshotError for
+    cells that do not fit.
+    """
+    loaded: dict[int, tuple[int, bytes]] = {}
+    versions = set[int]()
+    clock = 0
+    for number, cell in cells.items():
+        header, payload = decode(cell)
+        check(header, expected, emitted)
+        loaded[number] = (header.offset, payload)
+        versions.add(header.version)
+        clock = max(clock, header.clock)
+    resumes = core.load(loaded)
+    check_version(versions, expected, resumes, emitted)
+    return resumes, clock
 
 
 def columns(messages: list[Message], clock: int, traced: bool) -> tuple[Batch, int]:

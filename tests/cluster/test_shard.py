@@ -228,6 +228,21 @@ def test_another_version_may_not_replay_what_was_emitted(log: Log) -> None:
         log.start(None, NewSumming)
 
 
+def test_an_older_version_may_not_replay_what_a_newer_one_emitted(log: Log) -> None:
+    """Back to the savepoint of before an upgrade, by the release of before."""
+    append_everywhere(log.kafka, log.topic, 1, b'{"pause":"upgrade"}')
+    shard = log.start()
+    while shard.paused_at is None:
+        shard.step()
+    cells = shard.dump()
+    log.append(1)
+    upgraded = log.start(cells, NewSumming)
+    run(upgraded, 1)
+    with pytest.raises(CellError, match="emitted by core summing/2 and the snapshot ends at .*; summing/1 may not"):
+        log.start(cells)
+    assert log.start(upgraded.dump()).core.sum == 1  # type: ignore[attr-defined]
+
+
 def test_a_snapshot_ahead_of_the_committed_offset_is_refused(log: Log, prefix: str) -> None:
     log.append(1)
     shard = log.start()
