@@ -33,7 +33,7 @@ from transforms.cards.rules.language import parse
 from transforms.cards.rulesets import SHIPPED, text_of
 from transforms.cards.topics import Topics
 from transforms.cards.warm import warm_up
-from transforms.shard import LogSettings
+from transforms.shard import LogSettings, ShardSpec
 from transforms.shards import RunShards
 
 NAMESPACE = "cards"
@@ -79,6 +79,11 @@ def parser() -> argparse.ArgumentParser:
         help="alerts carry every rule that hit, with its numbers",
     )
     return made
+
+
+def build(pipeline: beam.Pipeline, shards: list[ShardSpec], settings: LogSettings, max_parallelism: int) -> None:
+    """The graph."""
+    pipeline | "Score" >> RunShards(shards, settings, namespace=NAMESPACE, max_parallelism=max_parallelism)
 
 
 class BeganOtherwise(ValueError):
@@ -127,12 +132,12 @@ def job_of(options: argparse.Namespace) -> launch.StreamingJob:
     rules = read_set(options.rules).text if options.rules and not restored else None
     folder, digest = history_folder(options.history, options.partitions)
 
-    def build(pipeline: beam.Pipeline) -> None:
+    def build_graph(pipeline: beam.Pipeline) -> None:
         first = first_rules(Log(settings.bootstrap, topics), rules, digest, restored=restored)
         shards = card_shards(topics, options.partitions, first, folder, explain=options.explain)
         if not options.jar:  # which workers elsewhere run
             _compile()
-        pipeline | "Score" >> RunShards(shards, settings, namespace=NAMESPACE, max_parallelism=options.max_parallelism)
+        build(pipeline, shards, settings, options.max_parallelism)
 
     return launch.StreamingJob(
         name=name,
@@ -142,7 +147,7 @@ def job_of(options: argparse.Namespace) -> launch.StreamingJob:
         partitions=options.partitions,
         core_version=CardsCore.VERSION,
         topics=topic_specs(topics, options.partitions, options.replication),
-        build=build,
+        build=build_graph,
         notes={
             "traffic": "python -m jobs.load cards --watch",
             "rules": "python -m jobs.rules list",
