@@ -277,11 +277,12 @@ def rescale(job: str, parallelism: int) -> None:
     """Stop JOB with a savepoint and resume it at PARALLELISM, with more TaskManagers if slots lack."""
     with _rest() as rest:
         name = rest.require(job)["name"]
-        made = savepoints.make(rest, name)
-        console.print(f"{name} stopped; savepoint {made.path}")
+        # While the job runs: TaskManagers that start are no pause, and its slots are known to be its own.
         seen = rest.overview()
-        others = max(0, seen["slots-total"] - seen["slots-available"] - made.job.parallelism)
+        others = max(0, seen["slots-total"] - seen["slots-available"] - records.load(name).parallelism)
         state = stack.read_state(paths.home())
         if state is not None and state["flink"] == rest.url and seen["slots-total"] - others < parallelism:
             _scale(StackConfig.load(paths.home()), others + parallelism)
+        made = savepoints.make(rest, name)
+        console.print(f"{name} stopped; savepoint {made.path}")
     sys.exit(savepoints.restore(made, parallelism))

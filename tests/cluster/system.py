@@ -181,6 +181,11 @@ class TransferSystem:
         with self.florin.rest() as rest:
             return str(rest.require(self.job)["jid"])
 
+    def parallelism(self) -> set[int]:
+        """That of the running job's tasks."""
+        with self.florin.rest() as rest:
+            return {vertex["parallelism"] for vertex in rest.job(rest.require(self.job)["jid"])["vertices"]}
+
     def is_up(self) -> bool:
         """Whether all of the job's tasks run."""
         with self.florin.rest() as rest:

@@ -34,17 +34,12 @@ def written(system: TransferSystem, file: Path) -> Path:
     return file
 
 
-def parallelism(system: TransferSystem) -> set[int]:
-    with system.florin.rest() as rest:
-        return {vertex["parallelism"] for vertex in rest.job(system.job_id())["vertices"]}
-
-
 def test_an_upgrade_by_savepoint_loses_nothing_and_emits_nothing_twice(
     application: Application, tmp_path: Path
 ) -> None:
     system = TransferSystem(application, "application-")
     application.start(written(system, tmp_path / "old.jar"), 2)
-    assert parallelism(system) == {2}, "the parallelism is the cluster's, not the jar's"
+    assert system.parallelism() == {2}, "the parallelism is the cluster's, not the jar's"
     system.set_up()
     system.load(RATE, mix=MIX)
     eventually("rest", system.at_rest)
@@ -60,7 +55,7 @@ def test_an_upgrade_by_savepoint_loses_nothing_and_emits_nothing_twice(
     application.start(written(system, tmp_path / "new.jar"), 1, savepoint)
     with application.rest() as rest:
         assert rest.checkpoints(system.job_id())["latest"]["restored"]["external_path"] == savepoint
-    assert parallelism(system) == {1}
+    assert system.parallelism() == {1}
     assert system.emitted() == before, "replayed records were emitted again"
     system.load(RATE, mix=MIX)
     eventually("rest", system.at_rest)

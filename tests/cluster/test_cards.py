@@ -2,90 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from florin_io.kafka.log import TopicReader
-from jobs import audit
+from tests.cluster.cards_system import CardsSystem
 from tests.conftest import Florin, eventually
-from transforms.cards.scored import decode_scored
-from transforms.cards.topics import Topics
 
 pytestmark = pytest.mark.cluster
 
-PREFIX = "c-"
-JOB = "c-cards"
-CARDS = 20_000
-PARTITIONS = 4
 RULES = {"default": "guessing", "seed": "R01"}
 """The rule sets of these tests, each with the name of a rule."""
 
 
-class CardsSystem:
-    """The job, its histories, and traffic that goes on where the last one ended."""
-
-    def __init__(self, florin: Florin, folder: Path) -> None:
-        self.florin = florin
-        self.topics = Topics(PREFIX)
-        self.histories = str(folder / "histories")
-        self._day = 0
-
-    def start(self, *options: str, expect: int = 0) -> str:
-        return self.florin.run(
-            "jobs.cards", "start", f"--topic_prefix={PREFIX}", "--detach", "--history", self.histories, *options,
-            expect=expect,
-        )  # fmt: skip
-
-    def load(self, rate: int, seconds: int) -> dict[str, Any]:
-        """Send traffic; every transaction must come back."""
-        printed = self.florin.run(
-            "jobs.load", "cards", f"--topic-prefix={PREFIX}", f"--cards={CARDS}", f"--rate={rate}",
-            f"--duration={seconds}", f"--from-day={self._day}", "--watch", "--grace-s=90", "--report=json",
-        )  # fmt: skip
-        report: dict[str, Any] = json.loads(next(line for line in printed.splitlines() if line.startswith("{")))
-        assert report["ok"], printed
-        assert report["watched"]["scored"] == report["sent"] >= rate * seconds / 4
-        self._day = report["next_day"]
-        return report
-
-    def rules(self, *command: str, expect: int = 0) -> str:
-        return self.florin.run("jobs.rules", *command, f"--topic-prefix={PREFIX}", expect=expect)
-
-    def states(self) -> dict[str, str]:
-        """State of every rule set; all shards say the same."""
-        told = json.loads(self.rules("list", "--json"))
-        assert told["behind"] == []
-        return {one["name"]: one["state"] for one in told["sets"]}
-
-    def audit(self) -> None:
-        """What was emitted is what a replay of the log makes: nothing lost, nothing twice, the same state."""
-        printed = self.florin.call(audit.main, "cards", f"--topic-prefix={PREFIX}", "--history", self.histories)
-        assert "equal, byte for byte" in printed, printed
-
-    def scored(self) -> Counter[str]:
-        """Verdicts by version of the rule set."""
-        reader = TopicReader(self.florin.kafka, self.topics.scored, PARTITIONS, "test", from_start=True, bounded=True)
-        found: Counter[str] = Counter()
-        try:
-            while not reader.ended:
-                found.update(decode_scored(message.value() or b"").version for message in reader.poll(20_000, 0.2))
-        finally:
-            reader.close()
-        return found
-
-
 @pytest.fixture(scope="module")
 def system(florin: Florin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CardsSystem]:
-    made = CardsSystem(florin, tmp_path_factory.mktemp("cards"))
-    florin.run("jobs.card_history", f"--cards={CARDS}", "--out", made.histories, f"--partitions={PARTITIONS}")
+    made = CardsSystem(florin, tmp_path_factory.mktemp("cards"), "c-")
+    made.set_up()
     yield made
     florin.stop_jobs()
 
@@ -168,8 +106,8 @@ def test_commands_at_the_same_time_are_in_one_order_for_all_shards(system: Cards
 
 
 def test_stop_and_restore_go_on_where_they_were(system: CardsSystem) -> None:
-    system.florin.run("jobs.cards", "stop", f"--topic_prefix={PREFIX}")
-    system.florin.run("flink", "restore", "latest", "--job", JOB, "--parallelism", "1")
+    system.florin.run("jobs.cards", "stop", f"--topic_prefix={system.prefix}")
+    system.florin.run("flink", "restore", "latest", "--job", system.job, "--parallelism", "1")
     system.load(2000, 5)
     system.audit()
 
@@ -179,7 +117,7 @@ def test_a_job_begun_anew_goes_on_with_the_rules_and_histories_that_began_the_lo
     printed = system.start("--rules=seed", expect=4)
     assert "began with default@" in printed
     assert "leave out --rules" in printed
-    printed = system.florin.run("jobs.cards", "start", f"--topic_prefix={PREFIX}", "--detach", expect=4)
+    printed = system.florin.run("jobs.cards", "start", f"--topic_prefix={system.prefix}", "--detach", expect=4)
     assert "name the --history of the first start" in printed
     before = system.scored().total()
     system.start()

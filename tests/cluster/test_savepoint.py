@@ -33,11 +33,6 @@ def restored_from(system: TransferSystem) -> str:
         return str(rest.checkpoints(system.job_id())["latest"]["restored"]["external_path"])
 
 
-def parallelism(system: TransferSystem) -> set[int]:
-    with system.florin.rest() as rest:
-        return {vertex["parallelism"] for vertex in rest.job(system.job_id())["vertices"]}
-
-
 def savepoint(system: TransferSystem, *options: str) -> str:
     """Stop the job; returns the savepoint's name."""
     printed = system.florin.run("flink", "savepoint", system.job, *options)
@@ -65,7 +60,7 @@ def oldest(system: TransferSystem) -> str:
 def test_restore_at_another_parallelism(system: TransferSystem, oldest: str) -> None:
     system.florin.run("flink", "restore", "latest", "--job", system.job, "--parallelism", "1")
     assert restored_from(system).endswith(oldest)
-    assert parallelism(system) == {1}
+    assert system.parallelism() == {1}
     check(system)
 
 
