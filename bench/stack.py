@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, NoReturn
 
 import psutil
 
@@ -30,12 +32,11 @@ class BenchStack:
 
     def run(self, module: str, *arguments: str) -> None:
         """Run one of our commands; its output goes to standard error. Raises CalledProcessError."""
-        subprocess.run([sys.executable, "-m", module, *arguments], check=True, stdout=sys.stderr)
+        _call([sys.executable, "-m", module, *arguments], sys.stderr)
 
     def output(self, module: str, *arguments: str) -> str:
         """Run one of our commands; returns what it printed. Raises CalledProcessError."""
-        command = [sys.executable, "-m", module, *arguments]
-        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        return _call([sys.executable, "-m", module, *arguments], subprocess.PIPE)
 
     def addresses(self) -> dict[str, str]:
         """kafka, flink, postgres."""
@@ -79,6 +80,29 @@ class BenchStack:
         return sum(rss for rss, _ in found), sum(own for _, own in found)
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends this process as Ctrl-C does."""
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise _Terminated
+
+
+def _call(command: list[str], stdout: int | IO[str]) -> str:
+    """Run a command; returns what it printed. An interrupted one ends by itself: it may have things to put away."""
+    with subprocess.Popen(command, stdout=stdout, text=True) as child:
+        try:
+            told, _ = child.communicate()
+        except KeyboardInterrupt as interrupt:
+            if isinstance(interrupt, _Terminated):  # Ctrl-C the terminal tells it, too
+                child.send_signal(signal.SIGINT)
+            child.communicate()
+            raise
+    if child.returncode:
+        raise subprocess.CalledProcessError(child.returncode, command)
+    return told or ""
+
+
 def _cpu(process: psutil.Process) -> float:
     try:
         times = process.cpu_times()
@@ -113,17 +137,23 @@ def _memory(process: psutil.Process) -> tuple[int, int]:
 
 @contextmanager
 def bench_stack(taskmanagers: int) -> Iterator[BenchStack]:
-    """Start a stack on free ports, point this process and its children to it, and stop and delete it at the end."""
+    """Start a stack on free ports, point this process and its children to it, and stop and delete it at the end.
+
+    Also when SIGINT or SIGTERM asks for the end.
+    """
     with tempfile.TemporaryDirectory(prefix="florin-bench-") as folder:
         home = Path(folder) / "home"
         before = {name: os.environ.pop(name, None) for name in _ADDRESSES}
         os.environ["FLORIN_HOME"] = str(home)
         stack = BenchStack(home)
+        handler = signal.signal(signal.SIGTERM, _terminate)
         try:
             stack.run("flink", "up", "-n", str(taskmanagers), "--port-base", str(_free_base()))
             yield stack
         finally:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # one is enough, as a second would leave the stack up
             stack.run("flink", "down", "--delete")
+            signal.signal(signal.SIGTERM, handler)
             os.environ.pop("FLORIN_HOME")
             os.environ.update({name: value for name, value in before.items() if value is not None})
 

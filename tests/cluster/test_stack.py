@@ -259,8 +259,25 @@ def test_ctrl_c_during_up_leaves_nothing_half_alive(tmp_path: Path) -> None:
     everything = family(half.state["supervisor"]["pid"])
     starting.send_signal(signal.SIGINT)
     try:
-        assert starting.wait(60) != 0
+        assert starting.wait(COMMAND_S) != 0
         assert gone(everything)
         half.flink("status", expect=3)
     finally:
         half.flink("down")
+
+
+def test_a_benchmark_that_is_terminated_leaves_nothing(tmp_path: Path) -> None:
+    """SIGTERM, as from `timeout` or a CI that gives up, comes while its stack is starting."""
+    code = "from bench.stack import bench_stack\nwith bench_stack(1):\n    raise SystemExit('up before it was stopped')"
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    bench = subprocess.Popen([sys.executable, "-c", code], env=env, stderr=subprocess.PIPE, text=True)
+    eventually("the supervisor", lambda: bool(list(tmp_path.glob("florin-bench-*/home/stack.json"))))
+    half = Stack(next(tmp_path.glob("florin-bench-*/home")))
+    eventually("some children", lambda: len(half.state["pids"]) >= 2)
+    everything = family(half.state["supervisor"]["pid"])
+    bench.terminate()
+    _, told = bench.communicate(timeout=COMMAND_S)
+    assert bench.returncode != 0
+    assert "up before it was stopped" not in told
+    assert gone(everything)
+    assert not list(tmp_path.glob("florin-bench-*"))
