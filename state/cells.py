@@ -7,10 +7,11 @@ u32, payload. To Flink all of it is opaque, so everything needed to refuse a wro
 from __future__ import annotations
 
 import json
+import re
 import struct
 import zlib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import msgspec
 
@@ -18,6 +19,7 @@ MAGIC = b"FLRN"
 FORMAT = 1
 _PREFIX = struct.Struct(">4sBH")
 _CRC = struct.Struct(">I")
+_NOTE = re.compile(r"(\S+)/(\d+)(?: since (\d+))?(?: |$)")
 _DAMAGED = "restore another savepoint"
 
 
@@ -106,17 +108,53 @@ def check(header: CellHeader, expected: CellHeader, emitted: int) -> None:
         )
 
 
-def check_version(versions: Iterable[int], expected: CellHeader, resumes: int, emitted: int) -> None:
-    """Refuse a replay of emitted records by another version of the core than decided them.
+@dataclass(frozen=True)
+class Emitter:
+    """Who emitted the records below a committed offset; its text stands beside the offset in Kafka.
 
-    `versions` are those of all cells of a snapshot. A cell that had not changed for long may be of an older one, which
-    is no harm if the shard `resumes` where it had stopped. Raises CellError.
+    `since` is the offset from which on that version decided every record; None where an older release did not say.
     """
-    others = sorted(set(versions) - {expected.version})
-    if others and resumes != emitted:
+
+    core: str
+    version: int
+    since: int | None = None
+
+    def __str__(self) -> str:
+        name = f"{self.core}/{self.version}"
+        return name if self.since is None else f"{name} since {self.since}"
+
+    @classmethod
+    def of(cls, note: str) -> Emitter | None:
+        """The emitter that a note names, whatever else it says; None if it names none."""
+        found = _NOTE.match(note)
+        if found is None:
+            return None
+        core, version, since = found.groups()
+        return cls(core, int(version), None if since is None else int(since))
+
+
+def check_version(
+    versions: Iterable[int], expected: CellHeader, resumes: int, emitted: int, emitter: Emitter | None
+) -> Emitter:
+    """Refuse a replay of emitted records by another version of the core than decided them; who emits from now on.
+
+    `versions` are those of all cells of a snapshot. One of an older version is no harm if the shard `resumes` where
+    that one had stopped, which is where `emitter`, as read beside the committed offset, began. Raises CellError.
+    """
+    own = Emitter(expected.core, expected.version, None if emitted else 0)
+    other, since = "another version", own.since
+    if emitter is not None and (emitter.core, emitter.version) != (own.core, own.version):
+        other, since = f"version {emitter.version}", emitted
+    elif emitter is not None and emitter.since is not None:
+        since = emitter.since
+    elif others := sorted(set(versions) - {expected.version}):
+        other, since = f"version {others[-1]}", emitted
+    if since is not None and resumes < since:
         where = f"{expected.topic} partition {expected.partition}"
         raise CellError(
-            f"{where}: records {resumes} to {emitted - 1} were emitted by version {others[-1]} of the core and would "
-            f"be replayed by version {expected.version}. Restore this savepoint with the old release, then upgrade "
-            "with `python -m flink savepoint JOB --for-upgrade`, which stops every shard at a control record first"
+            f"{where}: records {resumes} to {since - 1} were emitted by {other} of the core and would be replayed by "
+            f"version {expected.version}. Restore this savepoint with the release that emitted them, then change "
+            "releases with `python -m flink savepoint JOB --for-upgrade`, which stops every shard at a control record "
+            "first; or restore a younger savepoint"
         )
+    return replace(own, since=since)

@@ -19,7 +19,7 @@ from confluent_kafka import Message
 
 from florin_io.kafka.log import LogReader, LogTruncated, headers_of, now_ms
 from florin_io.kafka.writer import TransactionalWriter
-from state.cells import CellError, CellHeader, check, check_version, decode, encode
+from state.cells import CellError, CellHeader, Emitter, check, check_version, decode, encode
 from state.pace import SnapshotPace
 from transforms.core import PAUSE_PREFIX, Batch, Output, ShardCore
 from transforms.measures import count_commit, count_latency
@@ -75,7 +75,7 @@ class Shard:
         self.counts: Counter[str] = Counter()
         self.pace = SnapshotPace(self.core.SNAPSHOT_WORK_S, self.core.SNAPSHOT_AGE_S)
         self.paused_at: float | None = None
-        self._note = f"{self.core.NAME}/{self.core.VERSION}"
+        self._emitter = Emitter(self.core.NAME, self.core.VERSION)
         self._clock = 0
         self._tick_sent = 0.0
         self._committed_at = started
@@ -103,20 +103,14 @@ class Shard:
     def _resume(self, cells: Mapping[int, bytes], note: str) -> int:
         if self.core.STATELESS:
             return max(self.emitted, self._reader.bounds()[0])
-        emitter = note.split()[0] if note and self.emitted else self._note
-        if not cells and emitter != self._note:
+        emitter = Emitter.of(note)
+        if not cells and emitter is not None and self.emitted and emitter.version != self.core.VERSION:
             raise CellError(
                 f"{self.spec.name}: records up to {self.emitted - 1} were emitted by core {emitter} and "
                 "there is no snapshot; "
-                f"{self._note} may not replay them. Start with --savepoint_path of a savepoint made for the upgrade"
+                f"{self._emitter} may not replay them. Start with --savepoint_path of a savepoint made for the upgrade"
             )
-        resumes, self._clock = restore(self.core, cells, self._header, self.emitted)
-        if emitter != self._note and resumes < self.emitted:
-            raise CellError(
-                f"{self.spec.name}: records up to {self.emitted - 1} were emitted by core {emitter} and the snapshot "
-                f"ends at {resumes}; {self._note} may not replay them. Start with the release of {emitter}, then go "
-                "back from a savepoint that it makes with `python -m flink savepoint JOB --for-upgrade`"
-            )
+        resumes, self._clock, self._emitter = restore(self.core, cells, self._header, self.emitted, emitter)
         return resumes
 
     def _refuse_second_group(self, settings: LogSettings, output: str) -> None:
@@ -182,7 +176,7 @@ class Shard:
             self.next = batch.offsets[-1] + 1
         outputs = self.core.apply(_without_pauses(batch) if pause is not None else batch)
         self._worked(started)
-        self._commit(outputs, self._note if pause is None else f"{self._note} paused")
+        self._commit(outputs, "" if pause is None else " paused")
         self._count(batch, outputs)
         self._tick_sent = 0.0
         if pause is not None:
@@ -196,9 +190,9 @@ class Shard:
             self.pace.worked(seconds)
         self.counts["apply_us"] += int(seconds * 1_000_000)
 
-    def _commit(self, outputs: list[Output], note: str) -> None:
+    def _commit(self, outputs: list[Output], more: str = "") -> None:
         started = time.monotonic()
-        self._writer.write(outputs, self._reader, self.next, note)
+        self._writer.write(outputs, self._reader, self.next, f"{self._emitter}{more}")
         self.emitted = self.next
         self._committed_at = time.monotonic()
         count_commit(self.counts, self._committed_at - started)
@@ -213,12 +207,12 @@ class Shard:
         if self.next < self.emitted:
             return
         if now - self._committed_at >= KEEP_OFFSET_S:
-            self._commit([], self._note)
+            self._commit([])
         deadline = self.core.deadline()
         if deadline is None or now_ms() < deadline + TICK_GRACE_MS:
             return
         if now - self._tick_sent >= TICK_RETRY_S:
-            self._commit([(self.spec.topic, self.spec.partition, None, self.core.tick())], self._note)
+            self._commit([(self.spec.topic, self.spec.partition, None, self.core.tick())])
             self._tick_sent = now
             self.counts["ticks"] += 1
 
@@ -267,11 +261,13 @@ class Shard:
         self._reader.close()
 
 
-def restore(core: ShardCore, cells: Mapping[int, bytes], expected: CellHeader, emitted: int) -> tuple[int, int]:
-    """Load a core from cells of Beam state; returns the offset to read on from and the log time so far (ms).
+def restore(
+    core: ShardCore, cells: Mapping[int, bytes], expected: CellHeader, emitted: int, emitter: Emitter | None
+) -> tuple[int, int, Emitter]:
+    """Load a core from cells of Beam state: the offset to read on from, log time so far (ms), who emits from now on.
 
-    `expected` is what the shard says of itself, `emitted` its committed offset. Raises CellError or SnapshotError for
-    cells that do not fit.
+    `expected` is what the shard says of itself, `emitted` its committed offset, `emitter` what stands beside that.
+    Raises CellError or SnapshotError for cells that do not fit.
     """
     loaded: dict[int, tuple[int, bytes]] = {}
     versions = set[int]()
@@ -283,8 +279,7 @@ def restore(core: ShardCore, cells: Mapping[int, bytes], expected: CellHeader, e
         versions.add(header.version)
         clock = max(clock, header.clock)
     resumes = core.load(loaded)
-    check_version(versions, expected, resumes, emitted)
-    return resumes, clock
+    return resumes, clock, check_version(versions, expected, resumes, emitted, emitter)
 
 
 def columns(messages: list[Message], clock: int, traced: bool) -> tuple[Batch, int]:

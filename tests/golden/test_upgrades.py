@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from state.cells import CellError, decode
+from state.cells import CellError, Emitter, decode
 from tests.golden.upgrades.kept import END, FOLDER, Kept, Printed, batches, run
 from transforms.cards.core import CardsCore
 from transforms.core import Output
@@ -39,7 +39,8 @@ def goes_on(kept: Kept) -> list[Printed]:
     found: list[Printed] = []
     for partition, cut in enumerate(kept.about["cut"]):
         core = kept.core(partition)
-        resumes, clock = restore(core, kept.cells[partition], kept.header(partition), cut)
+        emitter = Emitter(core.NAME, kept.version)
+        resumes, clock, _ = restore(core, kept.cells[partition], kept.header(partition), cut, emitter)
         assert resumes == cut, f"{kept.name}, shard {partition}: paused at {cut}, would go on at {resumes}"
         assert clock == max(record.at for record in kept.log if record.partition == partition and record.offset < cut)
         found += [out[:4] for batch in batches(kept.log, partition, cut, END) for out in core.apply(batch)]
@@ -111,11 +112,12 @@ def test_a_crash_is_not_recovered_by_another_version(kept: Kept) -> None:
     """Cells behind the committed offset: a replay of what was emitted, which only the same version may do."""
     cut = kept.about["cut"][0]
     core = kept.core(0)
+    emitter = Emitter(core.NAME, kept.version)
     if kept in NEWEST:
-        assert restore(core, kept.cells[0], kept.header(0), cut + 5)[0] == cut
+        assert restore(core, kept.cells[0], kept.header(0), cut + 5, emitter)[0] == cut
     else:
         with pytest.raises(CellError, match=f"were emitted by version {kept.version} of the core"):
-            restore(core, kept.cells[0], kept.header(0), cut + 5)
+            restore(core, kept.cells[0], kept.header(0), cut + 5, emitter)
 
 
 def test_kept_cells_are_those_of_their_release(kept: Kept) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.cells import FORMAT, MAGIC, CellError, CellHeader, check, check_version, decode, encode
+from state.cells import FORMAT, MAGIC, CellError, CellHeader, Emitter, check, check_version, decode, encode
 
 pytestmark = pytest.mark.unit
 HEADER = CellHeader("transfer", 1, "florin-transfer", "transfer-log", 2, 4, 1000, 1_767_225_600_000)
@@ -68,18 +68,55 @@ def test_a_cell_behind_the_committed_offset_is_replayed_by_the_same_version() ->
     check(dataclasses.replace(HEADER, offset=10), HEADER, emitted=1000)
 
 
+OWN = Emitter("transfer", 1)
+
+
 def test_another_version_goes_on_where_every_shard_stopped() -> None:
-    check_version([0, 0], HEADER, resumes=1000, emitted=1000)
+    for emitter in (None, Emitter("transfer", 0), Emitter("transfer", 0, 10)):
+        assert check_version([0, 0], HEADER, 1000, 1000, emitter) == Emitter("transfer", 1, 1000)
 
 
 def test_cells_that_older_versions_wrote_and_none_changed_since_do_not_hinder_an_upgrade() -> None:
     check(dataclasses.replace(HEADER, version=0, offset=10), HEADER, emitted=1000)
-    check_version([0, HEADER.version, 0], HEADER, resumes=1000, emitted=1000)
+    check_version([0, HEADER.version, 0], HEADER, 1000, 1000, Emitter("transfer", 0, 0))
 
 
-def test_another_version_may_not_replay_what_was_emitted() -> None:
-    with pytest.raises(CellError, match="records 999 to 999 were emitted by version 2.*--for-upgrade"):
-        check_version([HEADER.version, 2], HEADER, resumes=999, emitted=1000)
+@pytest.mark.parametrize(
+    ("versions", "emitter", "told"),
+    [
+        ([1, 2], OWN, "records 999 to 999 were emitted by version 2 of the core"),
+        ([1, 2], None, "records 999 to 999 were emitted by version 2 of the core"),
+        ([1, 1], Emitter("transfer", 2, 5), "records 999 to 999 were emitted by version 2 of the core"),
+        ([1, 1], Emitter("transfer", 1, 1000), "records 999 to 999 were emitted by another version of the core"),
+        ([], Emitter("transfer", 1, 1000), "records 999 to 999 were emitted by another version of the core"),
+    ],
+)
+def test_another_version_may_not_replay_what_was_emitted(
+    versions: list[int], emitter: Emitter | None, told: str
+) -> None:
+    with pytest.raises(CellError, match=f"{told} and would be replayed by version 1.*--for-upgrade"):
+        check_version(versions, HEADER, 999, 1000, emitter)
+
+
+@pytest.mark.parametrize(("versions", "since"), [([1], None), ([1, 0], 999), ([0], 999), ([], 0)])
+def test_a_version_replays_what_it_emitted_itself(versions: list[int], since: int | None) -> None:
+    emitter = Emitter("transfer", 1, since)
+    assert check_version(versions, HEADER, 999, 1000, emitter) == emitter
+
+
+def test_the_first_start_decides_from_the_beginning() -> None:
+    assert check_version([], HEADER, 0, 0, None) == Emitter("transfer", 1, 0)
+
+
+@pytest.mark.parametrize("emitter", [OWN, Emitter("transfer-sequencer", 12, 345)])
+@pytest.mark.parametrize("more", ["", " paused"])
+def test_the_note_beside_an_offset_tells_who_emitted(emitter: Emitter, more: str) -> None:
+    assert Emitter.of(f"{emitter}{more}") == emitter
+
+
+@pytest.mark.parametrize("note", ["", "x", "transfer/", "transfer/one", "transfer/1x", "/1"])
+def test_another_note_tells_nothing(note: str) -> None:
+    assert Emitter.of(note) is None
 
 
 @pytest.mark.parametrize("header", [b"", b"[]", b"{}", b'{"core":5}', b"\xff", b"[" * 60_000])
