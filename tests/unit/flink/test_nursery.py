@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,16 +48,15 @@ if sys.argv[1] == nursery.NURSERY:
 
 
 @pytest.fixture
-def taskmanager(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that stands for a TaskManager; sockets are in a folder of the test's own."""
-    short = tmp_path / "t"
-    short.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(short))
-    process = subprocess.Popen(["sleep", "600"])
-    yield process
-    process.kill()
-    process.wait()
-    eventually("the nursery ends with its TaskManager", lambda: not pythons_of(process.pid))
+def taskmanager(monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that stands for a TaskManager; sockets are in a folder of the test's own, whose path is short."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        monkeypatch.setattr("tempfile.tempdir", folder)
+        process = subprocess.Popen(["sleep", "600"])
+        yield process
+        process.kill()
+        process.wait()
+        eventually("the nursery ends with its TaskManager", lambda: not pythons_of(process.pid))
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_a_worker_dies_with_its_watcher(taskmanager: subprocess.Popen[bytes], pr
 import sys, tempfile, time
 sys.path.append({str(ROOT)!r})
 from flink import nursery
-tempfile.tempdir = {str(tmp_path / "t")!r}
+tempfile.tempdir = {tempfile.tempdir!r}
 worker = nursery.fork({program!r}, {taskmanager.pid}, {str(tmp_path)!r}, ["wait"])
 print(worker.pid, flush=True)
 time.sleep(600)
