@@ -109,6 +109,17 @@ def _flink_env(path: list[Path]) -> dict[str, str]:
     return {**_class_path(path), "FLINK_PLUGINS_DIR": str(folder / "plugins"), "FLINK_LIB_DIR": str(folder / "lib")}
 
 
+def zookeeper(config: StackConfig) -> Child:
+    """The server in Flink's own distribution: who leads, and where a job's graph and last checkpoints are."""
+    main = "org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.server.quorum.QuorumPeerMain"
+    flags = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+    command = _java(config, "zookeeper", config.zookeeper_heap_mb, *flags)
+    path = [jar for jar in _flink_jars() if jar.name.startswith(("flink-dist", "log4j"))]
+    return Child(
+        "zookeeper", [*command, main, str(config.folder / "conf" / "zookeeper.properties")], env=_class_path(path)
+    )
+
+
 def jobmanager(config: StackConfig) -> Child:
     """Without Beam on its class path: each job's Beam is loaded with the job, so that it finds the job's pipeline."""
     main = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"

@@ -81,6 +81,7 @@ def up(
         taskmanager_heap_mb=taskmanager_heap,
         controller=free_port(port_base + 5 if port_base else 19093, taken),
         jobmanager=free_port(port_base + 6 if port_base else 16123, taken),
+        zookeeper=free_port(port_base + 7 if port_base else 12181, taken),
         **ports,
     )
     began = time.monotonic()
@@ -139,7 +140,7 @@ def _show_jobs(config: StackConfig) -> None:
 @click.option("--follow", "-f", is_flag=True, help="Go on printing what is added.")
 @click.option("--lines", "-n", default=40, show_default=True, help="Lines from the end.")
 def logs(name: str | None, follow: bool, lines: int) -> None:
-    """Print the log of NAME (kafka, postgres, jobmanager, taskmanager-1, ..., supervisor), or list the logs."""
+    """Print the log of NAME (kafka, zookeeper, postgres, jobmanager, taskmanager-1, supervisor), or list the logs."""
     home = paths.home()
     if name is None:
         table = Table("log", "kB", box=None, pad_edge=False)
@@ -180,6 +181,7 @@ def down(delete: bool) -> None:
         return
     with stack.locked(home):
         was = stack.stop(home)
+        stack.forget_jobs(home)
         if delete:
             shutil.rmtree(home)
     console.print(f"{'stopped' if was else 'was not running'}: {home}{' (deleted)' if delete else ''}")

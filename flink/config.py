@@ -23,11 +23,13 @@ class StackConfig:
     objects: int = 4443
     controller: int = 19093
     jobmanager: int = 16123
+    zookeeper: int = 12181
     taskmanagers: int = 3
     taskmanager_heap_mb: int = 384
     managed_mb: int = 192
     kafka_heap_mb: int = 640
     jobmanager_heap_mb: int = 512
+    zookeeper_heap_mb: int = 48
 
     @property
     def folder(self) -> Path:
@@ -101,6 +103,20 @@ def kafka_properties(config: StackConfig) -> str:
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
+def zookeeper_properties(config: StackConfig) -> str:
+    """One server with files of some MB; short ticks, since the shortest session is two of them."""
+    settings = {
+        "dataDir": config.folder / "zookeeper",
+        "clientPort": config.zookeeper,
+        "clientPortAddress": LOOPBACK,
+        "tickTime": 1000,
+        "admin.enableServer": "false",
+        "autopurge.purgeInterval": 1,
+        "preAllocSize": 4096,
+    }
+    return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
 def flink_config(config: StackConfig) -> str:
     """Flink's config.yaml: a dead TaskManager is noticed by its refused connection, a hanging one by heartbeats."""
     folder = config.folder
@@ -109,6 +125,17 @@ def flink_config(config: StackConfig) -> str:
         "jobmanager.rpc.port": config.jobmanager,
         "jobmanager.bind-host": LOOPBACK,
         "jobmanager.execution.failover-strategy": "region",
+        # What a JobManager must know of its jobs outlives it: the next one goes on with them from their checkpoints.
+        "high-availability.type": "zookeeper",
+        "high-availability.zookeeper.quorum": f"{LOOPBACK}:{config.zookeeper}",
+        "high-availability.storageDir": (folder / "ha").as_uri(),
+        "high-availability.jobmanager.port": config.jobmanager,
+        # The next JobManager waits until the session of one that was killed is over, and needs 5 s to start itself.
+        "high-availability.zookeeper.client.session-timeout": 6000,
+        "high-availability.zookeeper.client.connection-timeout": 5000,
+        "zookeeper.sasl.disable": "true",
+        # A short absence of ZooKeeper stops nothing.
+        "high-availability.zookeeper.client.tolerate-suspended-connections": "true",
         "taskmanager.host": LOOPBACK,
         "taskmanager.bind-host": LOOPBACK,
         "taskmanager.numberOfTaskSlots": 1,
@@ -184,15 +211,18 @@ logger.pekko.name = org.apache.pekko
 logger.pekko.level = WARN
 logger.kafka.name = kafka.server.metadata
 logger.kafka.level = WARN
+logger.zookeeper.name = org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.server.NIOServerCnxn
+logger.zookeeper.level = ERROR
 """
 
 
 def write_files(config: StackConfig) -> None:
     """All folders and files of a run folder, in its present settings."""
     folder = config.folder
-    for name in ("conf", "logs", "tmp/uploads", "checkpoints", "savepoints", "jobs", "bin"):
+    for name in ("conf", "logs", "tmp/uploads", "checkpoints", "savepoints", "ha", "jobs", "bin"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     config.save()
     (folder / "conf" / "config.yaml").write_text(flink_config(config), encoding="utf-8")
     (folder / "conf" / "log4j.properties").write_text(LOG4J_FLINK, encoding="utf-8")
     (folder / "conf" / "server.properties").write_text(kafka_properties(config), encoding="utf-8")
+    (folder / "conf" / "zookeeper.properties").write_text(zookeeper_properties(config), encoding="utf-8")

@@ -102,6 +102,7 @@ def start(config: StackConfig) -> None:
 def answers(config: StackConfig) -> dict[str, Callable[[], bool]]:
     """For each server a question whether it answers now."""
     return {
+        "zookeeper": lambda: _listens(config.zookeeper),
         "flink": lambda: _flink_answers(config),
         "kafka": lambda: _kafka_answers(config),
         "postgres": lambda: _postgres_answers(config),
@@ -182,6 +183,12 @@ def stop(home: Path) -> bool:
     Ident(**state["supervisor"]).stop(STOP_S)
     clean_stale(home)
     return True
+
+
+def forget_jobs(home: Path) -> None:
+    """Deletes what the JobManager keeps of running jobs, so that the next `up` starts none."""
+    for name in ("ha", "zookeeper"):
+        shutil.rmtree(home / name, ignore_errors=True)
 
 
 def up(config: StackConfig, say: Callable[[str], None]) -> bool:

@@ -71,7 +71,7 @@ class Supervisor:
 
     def _start_all(self) -> None:
         """Flink first, since it is the slowest; in this order they are stopped from the end."""
-        makers: list[Callable[[StackConfig], Child]] = [children.metrics, children.jobmanager]
+        makers: list[Callable[[StackConfig], Child]] = [children.metrics, children.zookeeper, children.jobmanager]
         for make in [*makers, *self._taskmanagers(), children.database, children.objects, children.kafka]:
             if self.stopping:
                 return
@@ -122,9 +122,13 @@ class Supervisor:
         self._write_state()
 
     def _stop(self, names: list[str]) -> None:
-        """TaskManagers first, so that jobs end their transactions while Kafka lives; then the servers together."""
+        """TaskManagers first, so that jobs end their transactions while Kafka lives; then the servers together.
+
+        ZooKeeper last: the JobManager takes its leave of it.
+        """
         tasks = [name for name in names if name.startswith("taskmanager-")]
-        for group in (tasks, [name for name in names if name not in tasks]):
+        last = [name for name in names if name == "zookeeper"]
+        for group in (tasks, [name for name in names if name not in (*tasks, *last)], last):
             for name in group:
                 kept = self.kept[name]
                 if kept.process is not None and kept.process.poll() is None:

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from flink.processes import pythons_of, workers_of
-from flink.rest import FlinkRest
+from flink.rest import FlinkError, FlinkRest
 from tests.conftest import COMMAND_S, eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("second stack")]
@@ -222,21 +222,44 @@ def test_kafka_and_postgres_come_back_after_kill_9_with_their_data(stack: Stack)
     assert len(admin.list_topics(timeout=30).topics["kept"].partitions) == 2
 
 
-def test_after_kill_9_of_the_supervisor_up_starts_clean_and_a_job_resumes_from_its_last_checkpoint(
+def resumed(stack: Stack, job_id: str) -> bool:
+    """Whether the job runs again from one of its checkpoints."""
+    try:
+        with stack.rest() as rest:
+            restored = rest.checkpoints(job_id)["latest"]["restored"]
+            return (
+                rest.job(job_id)["state"] == "RUNNING" and restored is not None and "chk-" in restored["external_path"]
+            )
+    except FlinkError:
+        return False
+
+
+def test_after_kill_9_of_the_jobmanager_its_successor_goes_on_with_the_job_from_its_last_checkpoint(
     stack: Stack,
 ) -> None:
-    stack.run(str(JOB), "--checkpointing_interval=1000")
+    job_id = stack.run(str(JOB), "--checkpointing_interval=1000").split()[-2]
+    with stack.rest() as rest:
+        eventually("a checkpoint", lambda: rest.checkpoints(job_id)["counts"]["completed"] > 0)
+    began, killed = time.monotonic(), stack.pid("jobmanager")
+    os.kill(killed, signal.SIGKILL)
+    eventually("the job runs again", lambda: resumed(stack, job_id))
+    assert stack.pid("jobmanager") != killed
+    print(f"running again {time.monotonic() - began:.1f} s after kill -9 of the JobManager")
+
+
+def test_after_kill_9_of_the_supervisor_up_starts_clean_and_a_job_goes_on_from_its_last_checkpoint(
+    stack: Stack,
+) -> None:
     with stack.rest() as rest:
         job_id = rest.require("trivial")["jid"]
-        eventually("a checkpoint", lambda: rest.checkpoints(job_id)["counts"]["completed"] > 0)
+        checkpoints = rest.checkpoints(job_id)["counts"]["completed"]
+        eventually("a checkpoint", lambda: rest.checkpoints(job_id)["counts"]["completed"] > checkpoints)
     everything = family(stack.state["supervisor"]["pid"])
     os.kill(everything[0], signal.SIGKILL)
     eventually("all children die with the supervisor", lambda: gone(everything))
     stack.flink("status", expect=3)
     assert "up after" in stack.up()
-    stack.flink("restore", "latest", "--job", "trivial")
-    with stack.rest() as rest:
-        assert "chk-" in rest.checkpoints(rest.require("trivial")["jid"])["latest"]["restored"]["external_path"]
+    eventually("the job runs again", lambda: resumed(stack, job_id))
 
 
 def test_down_stops_everything_and_frees_the_ports(stack: Stack) -> None:
@@ -247,7 +270,17 @@ def test_down_stops_everything_and_frees_the_ports(stack: Stack) -> None:
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", port)) != 0
     assert (stack.home / "savepoints").exists()
+    assert not (stack.home / "ha").exists(), "the next `up` would start the jobs again"
     assert stack.flink("down").startswith("was not running")
+
+
+def test_down_ends_jobs_which_resume_from_their_last_checkpoint_when_asked_to(stack: Stack) -> None:
+    stack.up()
+    with stack.rest() as rest:
+        assert rest.jobs() == []
+    stack.flink("restore", "latest", "--job", "trivial")
+    with stack.rest() as rest:
+        assert "chk-" in rest.checkpoints(rest.require("trivial")["jid"])["latest"]["restored"]["external_path"]
 
 
 def test_ctrl_c_during_up_leaves_nothing_half_alive(tmp_path: Path) -> None:

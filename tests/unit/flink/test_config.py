@@ -33,6 +33,15 @@ def test_every_address_of_flink_is_loopback() -> None:
     assert found["metrics.reporter.prometheus.hostUrl"] == "http://127.0.0.1:19250"
 
 
+def test_flink_keeps_what_outlives_a_jobmanager_at_a_zookeeper_that_listens_on_loopback_only() -> None:
+    server, flink = parsed(config.zookeeper_properties(CONFIG), "="), parsed(config.flink_config(CONFIG), ": ")
+    assert f"{server['clientPortAddress']}:{server['clientPort']}" == "127.0.0.1:12181"
+    assert flink["high-availability.zookeeper.quorum"] == "127.0.0.1:12181"
+    assert flink["high-availability.storageDir"] == "file:///run%20folder/ha"
+    # A server grants no session that is shorter than two of its ticks.
+    assert int(flink["high-availability.zookeeper.client.session-timeout"]) >= 2 * int(server["tickTime"])
+
+
 def test_state_lives_in_the_run_folder_also_with_a_space_in_its_name() -> None:
     found = parsed(config.flink_config(CONFIG), ": ")
     assert found["execution.checkpointing.dir"] == "file:///run%20folder/checkpoints"
