@@ -87,6 +87,12 @@ class Florin:
         """The Python processes that run the shards."""
         return [worker for taskmanager in self.taskmanagers_at_work() for worker in workers_of(taskmanager.pid)]
 
+    def runs(self, name: str) -> bool:
+        """Whether all tasks of a job run."""
+        with self.rest() as rest:
+            job = rest.job(rest.require(name)["jid"])
+            return job["state"] == "RUNNING" and {vertex["status"] for vertex in job["vertices"]} == {"RUNNING"}
+
     def stop_jobs(self) -> None:
         """Cancel every job and wait until its slots are free."""
         with self.rest() as rest:
@@ -172,11 +178,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
     return ByFile(config, log)
 
 
-@pytest.fixture(scope="session")
-def florin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Florin]:
-    """The stack: Kafka, Flink with three TaskManagers, PostgreSQL. Our commands find it as a user's do."""
-    home = tmp_path_factory.mktemp("florin") / "home"
-    quiet = tmp_path_factory.mktemp("kafka") / "client.properties"
+@contextmanager
+def running_stack(folder: Path) -> Iterator[Florin]:
+    """A new stack with its run folder `home` in this folder: Kafka, Flink with three TaskManagers, PostgreSQL.
+
+    Our commands find it as a user's do. It is deleted in the end.
+    """
+    home = folder / "home"
+    quiet = folder / "client.properties"
     quiet.write_text("log_level=0\n")  # tests kill brokers, and clients would say so on and on
     with pytest.MonkeyPatch.context() as patch:
         for name in ("FLORIN_KAFKA", "FLORIN_FLINK", "FLORIN_POSTGRES", "FLORIN_OBJECTS", "STORAGE_EMULATOR_HOST"):
@@ -191,6 +200,13 @@ def florin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Florin]:
             yield made
         finally:
             made.run("flink", "down", "--delete")
+
+
+@pytest.fixture(scope="session")
+def florin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Florin]:
+    """The stack of the session."""
+    with running_stack(tmp_path_factory.mktemp("florin")) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -139,13 +139,15 @@ def run(
     config: CardsConfig,
     progress: Callable[[CardsProgress], None] | None = None,
     stop: threading.Event | None = None,
+    enough: threading.Event | None = None,
 ) -> CardsReport:
     """Send the traffic and report.
 
-    `progress` is called once a second; setting `stop` ends the sending early. Raises KafkaUnreachable, TopicsMissing,
-    KafkaException, OSError for a file that cannot be written.
+    `progress` is called once a second; setting `stop` ends the sending early, and soon the waiting for verdicts too;
+    setting `enough` ends only the sending. Raises KafkaUnreachable, TopicsMissing, KafkaException, OSError for a file
+    that cannot be written.
     """
-    run = _Run(config, stop or threading.Event())
+    run = _Run(config, stop or threading.Event(), enough or threading.Event())
     try:
         return run.play(progress)
     finally:
@@ -155,8 +157,8 @@ def run(
 class _Run:
     """One run: makes traffic, sends what is due, keeps the labels."""
 
-    def __init__(self, config: CardsConfig, stop: threading.Event) -> None:
-        self._config, self._stop = config, stop
+    def __init__(self, config: CardsConfig, stop: threading.Event, enough: threading.Event) -> None:
+        self._config, self._stop, self._enough = config, stop, enough
         self._sent = self._duplicates = self._undelivered = 0
         self._first_ms = self._until_ms = config.people.start_ms
         self._labelled: list[pa.Table] = []
@@ -195,13 +197,13 @@ class _Run:
         return self._report(seconds, cpu, skipped)
 
     def _send_all(self, progress: Callable[[CardsProgress], None] | None, started: float) -> int:
-        """Send until the duration or count is reached, or `stop` is set; returns how many were given up as late."""
+        """Send until duration or count is reached, or an event is set; returns how many were given up as late."""
         config = self._config
         end = started + config.duration_s if config.duration_s is not None else float("inf")
         pacer, parts = Pacer(config.rate, started), self._parts()
         window, second = [(started, 0)], started + 1
         left: _Part | None = None
-        while (now := time.monotonic()) < end and not self._stop.is_set():
+        while (now := time.monotonic()) < end and not (self._stop.is_set() or self._enough.is_set()):
             room = _SLICE if config.count is None else min(_SLICE, config.count - self._sent)
             if room <= 0:
                 break

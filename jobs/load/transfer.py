@@ -36,19 +36,21 @@ _INTERRUPT_DRAIN_S = 5.0
 
 
 def run(
-    config: Config, progress: Callable[[Progress], None] | None = None, stop: threading.Event | None = None
-) -> Report:
+    config: Config, progress: Callable[[Progress], None] | None = None, stop: threading.Event | None = None,
+    enough: threading.Event | None = None,
+) -> Report:  # fmt: skip
     """Send the traffic, check everything that comes back, and report.
 
     `progress` is called once a second; setting `stop` ends the sending early and waits a few seconds for what is in
-    flight. Raises KafkaUnreachable, TopicsMissing, KafkaException, or ValueError for a configuration that cannot be.
+    flight; setting `enough` ends only the sending. Raises KafkaUnreachable, TopicsMissing, KafkaException, or
+    ValueError for a configuration that cannot be.
     """
     player = _Player(config)
     collecting = gc.isenabled()
     # What is made here holds no cycles, and a collection would walk all transfers in flight.
     gc.disable()
     try:
-        return player.play(progress, stop or threading.Event())
+        return player.play(progress, stop or threading.Event(), enough or threading.Event())
     finally:
         if collecting:
             gc.enable()
@@ -83,9 +85,11 @@ class _Player:
     def close(self) -> None:
         self.listener.close()
 
-    def play(self, progress: Callable[[Progress], None] | None, stop: threading.Event) -> Report:
+    def play(
+        self, progress: Callable[[Progress], None] | None, stop: threading.Event, enough: threading.Event
+    ) -> Report:
         cpu = time.process_time()
-        self._send_all(progress, stop)
+        self._send_all(progress, stop, enough)
         self._drain(progress, stop)
         interrupted = stop.is_set()
         self.sender.flush(5)
@@ -93,8 +97,10 @@ class _Player:
         left = self.checker.close(missing_is_wrong=not interrupted)
         return self._report(left, cpu, interrupted)
 
-    def _send_all(self, progress: Callable[[Progress], None] | None, stop: threading.Event) -> None:
-        """Send until the duration or count is reached, or `stop` is set."""
+    def _send_all(
+        self, progress: Callable[[Progress], None] | None, stop: threading.Event, enough: threading.Event
+    ) -> None:
+        """Send until the duration or count is reached, or `stop` or `enough` is set."""
         config = self.config
         limit = config.limit()
         flows = self.checker.flows
@@ -103,7 +109,7 @@ class _Player:
         pacer = Pacer(config.rate, started)
         end = started + config.duration_s if config.duration_s is not None else float("inf")
         while (now := time.monotonic()) < end and (config.count is None or self.sent < config.count):
-            if stop.is_set():
+            if stop.is_set() or enough.is_set():
                 break
             room = limit - len(flows)
             if config.count is not None:

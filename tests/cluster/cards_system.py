@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from florin_io.kafka.log import TopicReader
 from jobs import audit
+from jobs.load.cards import CardsConfig, CardsReport
+from jobs.load.cards import run as run_load
+from tests.cluster.system import LONGEST_S, Beside, beside
 from tests.conftest import Florin
 from transforms.cards.scored import decode_scored
+from transforms.cards.simulate import Population
 from transforms.cards.topics import Topics
 
 CARDS = 20_000
@@ -49,6 +56,25 @@ class CardsSystem:
         assert report["watched"]["scored"] == report["sent"] >= rate * seconds / 4
         self._day = report["next_day"]
         return report
+
+    @contextmanager
+    def under_load(self, rate: float) -> Iterator[Beside[CardsReport]]:
+        """Traffic while the block runs; after it every transaction has come back."""
+
+        def drive(enough: threading.Event) -> CardsReport:
+            config = CardsConfig(
+                Population(CARDS), rate=rate, duration_s=LONGEST_S, from_day=self._day, watch=True, grace_s=90,
+                topic_prefix=self.prefix,
+            )  # fmt: skip
+            return run_load(config, enough=enough)
+
+        with beside(drive) as load:
+            yield load
+        (report,) = load.reports
+        self._day = report.next_day
+        assert report.ok, report.to_json()
+        assert report.watched is not None
+        assert report.watched["scored"] == report.sent > 0, report.to_json()
 
     def rules(self, *command: str, expect: int = 0) -> str:
         return self.florin.run("jobs.rules", *command, f"--topic-prefix={self.prefix}", expect=expect)

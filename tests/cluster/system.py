@@ -10,8 +10,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import psutil
 from confluent_kafka import IsolationLevel, KafkaException, Producer, TopicPartition
@@ -31,6 +32,9 @@ from transforms.transfers.topics import Topics
 Json = dict[str, Any]
 PARTITIONS = 4
 LOAD = "load"
+# Of a load that something else ends.
+LONGEST_S = 900.0
+R = TypeVar("R")
 DFSPS = tuple(f"dfsp{number}" for number in range(1, 9))
 
 
@@ -55,39 +59,30 @@ class TransferSystem:
         """Create the DFSPs that the load generator plays."""
         self.florin.run("jobs.hub", "setup", "--topic-prefix", self.prefix)
 
-    def load(self, rate: float = 300, seconds: float = 5, **settings: Any) -> Report:
-        """Drive traffic with a little of everything through the job; everything must come out as expected."""
+    def load(
+        self, rate: float = 300, seconds: float = 5, enough: threading.Event | None = None, **settings: Any
+    ) -> Report:
+        """Drive traffic with a little of everything through the job; everything must come out as expected.
+
+        `enough` ends it early.
+        """
         config = Config(
             self.kafka, self.prefix, rate, seconds, dfsps=DFSPS, grace_s=90, warmup_s=0,
             **{"timeout_s": 2, **settings},
         )  # fmt: skip
-        report = run_load(config)
+        report = run_load(config, enough=enough)
         assert report.ok, told(report)
-        assert report.sent >= rate * seconds / 4, told(report)
+        assert report.sent >= rate * report.seconds / 4, told(report)
         return report
 
     @contextmanager
-    def under_load(self, rate: float, seconds: float, **settings: Any) -> Iterator[list[Report]]:
-        """Load while the block runs, for `seconds` at least; after it the report is in the list."""
-        reports: list[Report] = []
-        failures: list[BaseException] = []
-
-        def drive() -> None:
-            try:
-                reports.append(self.load(rate, seconds, **settings))
-            except BaseException as error:
-                failures.append(error)
-
+    def under_load(self, rate: float, seconds: float | None = None, **settings: Any) -> Iterator[Beside[Report]]:
+        """Load while the block runs, or for `seconds` if given; after it the report is there."""
         before = self.emitted()
-        thread = threading.Thread(target=drive, name=LOAD)
-        thread.start()
-        try:
-            eventually("traffic flows", lambda: bool(failures) or self.flows(before))
-            yield reports
-        finally:
-            thread.join()
-            if failures:
-                raise failures[0]
+        longest = LONGEST_S if seconds is None else seconds
+        with beside(lambda enough: self.load(rate, longest, enough, **settings), wait=seconds is not None) as load:
+            eventually("traffic flows", lambda: load.failed or self.flows(before))
+            yield load
 
     def emitted(self) -> list[int]:
         """End of every partition of the notifications."""
@@ -188,9 +183,7 @@ class TransferSystem:
 
     def is_up(self) -> bool:
         """Whether all of the job's tasks run."""
-        with self.florin.rest() as rest:
-            job = rest.job(rest.require(self.job)["jid"])
-            return job["state"] == "RUNNING" and {vertex["status"] for vertex in job["vertices"]} == {"RUNNING"}
+        return self.florin.runs(self.job)
 
     def failures(self) -> list[str]:
         """Flink's exceptions of the running job: every one was a restart."""
@@ -251,6 +244,43 @@ class Follower:
         self._reader.close()
 
 
+@dataclass
+class Beside(Generic[R]):
+    """A load that runs in a thread of its own: its report when it is over, or what it failed with."""
+
+    reports: list[R] = field(default_factory=list)
+    failures: list[BaseException] = field(default_factory=list)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended with an error."""
+        return bool(self.failures)
+
+
+@contextmanager
+def beside(load: Callable[[threading.Event], R], *, wait: bool = False) -> Iterator[Beside[R]]:
+    """Run `load` while the block runs; then set its event, or `wait` for its own end. Raises what it failed with."""
+    enough = threading.Event()
+    found: Beside[R] = Beside()
+
+    def drive() -> None:
+        try:
+            found.reports.append(load(enough))
+        except BaseException as error:
+            found.failures.append(error)
+
+    thread = threading.Thread(target=drive, name=LOAD)
+    thread.start()
+    try:
+        yield found
+    finally:
+        if not wait:
+            enough.set()
+        thread.join()
+        if found.failures:
+            raise found.failures[0]
+
+
 def send(kafka: str, records: list[tuple[str, int, bytes | None, bytes]]) -> list[int]:
     """Append records (topic, partition, key, value); returns their offsets."""
     offsets = [-1] * len(records)
@@ -272,4 +302,7 @@ def send(kafka: str, records: list[tuple[str, int, bytes | None, bytes]]) -> lis
 
 def told(report: Report) -> str:
     """What went wrong in a run."""
-    return json.dumps({key: value for key, value in report.to_json().items() if key != "timeline"}, indent=1)
+    short = f"{report.mismatches} mismatches, {report.missing} missing: {report.examples[:1]}"
+    return f"{short}\n" + json.dumps(
+        {key: value for key, value in report.to_json().items() if key != "timeline"}, indent=1
+    )
