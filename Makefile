@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # FAST=1 leaves out what needs a database or a cluster.
 MARKS := $(if $(FAST),-m "unit or golden",)
 
-.PHONY: help venv transfer cards subledger test test-fast test-long lint audit fuzz bench down clean
+.PHONY: help venv transfer cards subledger test test-fast test-long lint audit chaos fuzz bench down clean
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -49,6 +49,9 @@ lint: $(STAMP) ## Style, types, import rules
 
 audit: $(STAMP) ## Known vulnerabilities of all dependencies, Python's and Java's (asks OSV.dev)
 	@$(BIN)/python -m tests.audit_dependencies
+
+chaos: $(STAMP) ## Faults under load of every streaming job, checked: two hours (part: make chaos ARGS="--jobs=transfer --faults=kill")
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 fuzz: $(STAMP) ## Fuzz every decoder, ten minutes each: over two hours (one: make fuzz TARGET=card-records; SECONDS_EACH=60)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'

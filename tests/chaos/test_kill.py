@@ -1,70 +1,37 @@
-"""kill -9 under load: every outcome right and exactly once, outputs flow again, nothing lost and nothing doubled."""
+"""Faults of the transfer job under load: every outcome right and exactly once, nothing lost and nothing doubled."""
 
 from __future__ import annotations
 
-import os
-import signal
-import time
+import random
+import threading
 from collections.abc import Iterator
 
-import psutil
 import pytest
 
-from tests.cluster.system import TransferSystem
-from tests.conftest import Florin, eventually
-from transforms.load.scenarios import EVERYDAY
+from tests.chaos.faults import Scene, chosen
+from tests.chaos.rounds import play
+from tests.chaos.subjects import Transfer
+from tests.conftest import Florin
 
 pytestmark = pytest.mark.chaos
 
 RATE = 150
-SECONDS = 12.0
-# Of transfers that shall time out: a machine busy with other things must have handed them to Kafka by then.
-TIMEOUT_S = 8.0
+PAUSE_S = 13.0
 
 
 @pytest.fixture(scope="module")
-def system(florin: Florin) -> Iterator[TransferSystem]:
-    """One job for all kills: each must leave it as good as new."""
-    made = TransferSystem(florin, "chaos-")
+def subject(florin: Florin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Transfer]:
+    """One job for all faults: each must leave it as good as new."""
+    made = Transfer(florin, "chaos-", tmp_path_factory.mktemp("chaos"), RATE)
     made.start()
-    made.set_up()
     yield made
     florin.stop_jobs()
 
 
-def check(system: TransferSystem) -> None:
-    """After a load whose report was right: the books balance, and a replay makes what was emitted."""
-    eventually("rest", system.at_rest)
-    system.check_books()
-    system.audit()
-
-
-def test_kill_of_a_taskmanager_at_work(system: TransferSystem, florin: Florin) -> None:
-    with system.under_load(RATE, SECONDS, timeout_s=TIMEOUT_S):
-        victim = florin.taskmanagers_at_work()[0]
-        system.recover_from("a TaskManager", victim)
-    check(system)
-
-
-def test_kill_of_a_python_worker(system: TransferSystem, florin: Florin) -> None:
-    with system.under_load(RATE, SECONDS, timeout_s=TIMEOUT_S):
-        system.recover_from("a Python worker", florin.workers()[0])
-    check(system)
-
-
-def test_kill_of_kafka(system: TransferSystem, florin: Florin) -> None:
-    # No transfer that shall time out: a prepare that Kafka took after its expiration is rightly refused.
-    mix = {name: share for name, share in EVERYDAY.items() if name != "timeout"}
-    with system.under_load(RATE, SECONDS, mix=mix):
-        killed = florin.pid("kafka")
-        began = time.monotonic()
-        os.kill(killed, signal.SIGKILL)
-        eventually("the supervisor starts Kafka again", lambda: restarted(florin, killed))
-        eventually("Kafka answers", lambda: system.flows([-1] * 4))
-        system.wait_for_flow("after kill -9 of Kafka", began)
-    check(system)
-
-
-def restarted(florin: Florin, killed: int) -> bool:
-    entry = florin.state["pids"].get("kafka")
-    return entry is not None and entry["pid"] != killed and psutil.pid_exists(entry["pid"])
+@pytest.mark.parametrize("fault", ["kill-taskmanager", "kill-worker", "kill-jobmanager", "kill-kafka"])
+def test_fault(subject: Transfer, florin: Florin, fault: str) -> None:
+    scene = Scene(florin, subject.job, PAUSE_S, threading.Event())
+    result = play(subject, scene, (*chosen([fault]),), random.Random(fault))
+    print(result)
+    assert result.records > RATE
+    assert result.silent_s > 0, "nobody noticed the fault"
