@@ -94,9 +94,9 @@ def perform(run: Run, florin: Florin, jobs: Iterable[str]) -> None:
                 subject = subject or begin(run, florin, name, f"chaos{number}-")
                 scene = Scene(florin, subject.job, run.pause_s, run.stop, run.cutter, run.disk)
                 result = play(subject, scene, faults, choice)
-            except (KeyboardInterrupt, Interrupted):
-                raise
             except BaseException as error:
+                if run.stop.is_set():
+                    raise Interrupted from error
                 result = Result(tuple(fault.name for fault in faults), failure=_first_line(error))
                 run.say.print(traceback.format_exc(), markup=False, soft_wrap=True)
                 subject = None

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from random import Random
 
-from tests.chaos.faults import Fault, Scene
+from tests.chaos.faults import Fault, Interrupted, Scene
 from tests.chaos.subjects import Subject
 from tests.conftest import eventually
 
@@ -47,8 +47,9 @@ def play(subject: Subject, scene: Scene, faults: tuple[Fault, ...], random: Rand
             began = time.monotonic()
 
             def strike(number: int) -> None:
-                if not scene.stop.wait(delays[number]):
-                    scene.strike(faults[number], victims[number])
+                if scene.stop.wait(delays[number]):
+                    raise Interrupted
+                scene.strike(faults[number], victims[number])
 
             with ThreadPoolExecutor(len(faults)) as pool:
                 for done in [pool.submit(strike, number) for number in range(len(faults))]:
