@@ -30,7 +30,7 @@ BUSY = {partition_of(dfsp, PARTITIONS) for dfsp in DFSPS}
 CARDS_PER_TRANSFER = 10
 """Card transactions are that much lighter."""
 GETS_PAUSE_S = 0.2
-TIMEOUT_S = 6.0
+TIMEOUT_S = 8.0
 """Expiration of transfers that shall time out: longer than a busy machine holds the generator up."""
 
 
