@@ -61,8 +61,9 @@ def test_kill_of_taskmanagers(loads: Loads, florin: Florin) -> None:
     loads.check_published(number, totals)
 
 
+@pytest.mark.long
 def test_kill_of_python_workers(loads: Loads, florin: Florin) -> None:
-    """Of both at once: what is kept of them for the next step must not be asked again."""
+    """All at once, and twice."""
     number, totals = submitted(loads, "workers")
     process = loads.start(number)
     for stage in STAGES:

@@ -21,6 +21,9 @@ from tests.conftest import Florin, eventually
 MAIN = "org.apache.flink.container.entrypoint.StandaloneApplicationClusterEntryPoint"
 
 
+NO_ZOOKEEPER = {"high-availability.type": "NONE"}
+
+
 class Application(Florin):
     """The session's stack, with a Flink beside it that runs one job; commands still find the stack's Kafka."""
 
@@ -46,6 +49,7 @@ class Application(Florin):
         session = children.jobmanager(self._config)
         java = session.command[: session.command.index("--configDir") - 1]
         settings = {
+            **NO_ZOOKEEPER,
             "parallelism.default": str(parallelism),
             "execution.shutdown-on-application-finish": "false",
             # A copy of the jar goes there, and one of that name that is there already would be run instead.
@@ -62,7 +66,9 @@ class Application(Florin):
         beam.write_bytes(uber.path_jar(jars.class_path("beam")))
         flink = children.jobmanager(self._config).env["CLASSPATH"]
         made = [children.taskmanager(self._config, number + 1) for number in range(self._config.taskmanagers)]
-        return [replace(child, env={**child.env, "CLASSPATH": f"{flink}{os.pathsep}{beam}"}) for child in made]
+        more = [f"-D{name}={value}" for name, value in NO_ZOOKEEPER.items()]
+        path = {"CLASSPATH": f"{flink}{os.pathsep}{beam}"}
+        return [replace(child, command=[*child.command, *more], env={**child.env, **path}) for child in made]
 
     def _runs(self) -> bool:
         died = [process.args for process in self._running if process.poll() is not None]

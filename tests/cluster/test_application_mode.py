@@ -14,7 +14,7 @@ from tests.cluster.system import PARTITIONS, TransferSystem
 from tests.conftest import Florin, eventually
 from transforms.load.scenarios import EVERYDAY
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 RATE = 100
 # No transfer that shall time out: on a busy machine its prepare may expire before it reaches the log.
 MIX = {name: share for name, share in EVERYDAY.items() if name != "timeout"}

@@ -56,7 +56,9 @@ class SecureFlink:
         with (self._config.folder / "conf" / "config.yaml").open("a") as file:
             file.writelines(f'security.ssl.rest.{name}: "{value}"\n' for name, value in told.items())
             file.write(f'security.ssl.algorithms: "{CIPHERS}"\n')
-        running = children.start(self._config, children.jobmanager(self._config))
+        child = children.jobmanager(self._config)
+        child.command += ["-D", "high-availability.type=NONE"]  # no ZooKeeper runs here
+        running = children.start(self._config, child)
         try:
             eventually("Flink answers", self._answers)
             with served(Proxy(self), self._proxy_port, server):

@@ -75,9 +75,10 @@ def gone(pids: list[int]) -> bool:
 
 
 def family(pid: int) -> list[int]:
-    """A process, its children and theirs, and of TaskManagers also what their nurseries have forked."""
+    """A process, first, its children and theirs, and of TaskManagers also what their nurseries have forked."""
     found = [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
-    return sorted({*found, *(python.pid for one in found for python in pythons_of(one))})
+    forked = {python.pid for one in found for python in pythons_of(one)}
+    return [*found, *(forked - set(found))]
 
 
 @pytest.fixture(scope="module")
