@@ -266,7 +266,7 @@ def test_after_kill_9_of_the_supervisor_up_starts_clean_and_a_job_goes_on_from_i
 def test_down_stops_everything_and_frees_the_ports(stack: Stack) -> None:
     everything = family(stack.state["supervisor"]["pid"])
     assert stack.flink("down").startswith("stopped")
-    assert gone(everything)
+    eventually("nothing is left", lambda: gone(everything))
     for port in range(BASE, BASE + 4):
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", port)) != 0
@@ -294,7 +294,7 @@ def test_ctrl_c_during_up_leaves_nothing_half_alive(tmp_path: Path) -> None:
     starting.send_signal(signal.SIGINT)
     try:
         assert starting.wait(COMMAND_S) != 0
-        assert gone(everything)
+        eventually("nothing is left", lambda: gone(everything))
         half.flink("status", expect=3)
     finally:
         half.flink("down")
@@ -313,5 +313,5 @@ def test_a_benchmark_that_is_terminated_leaves_nothing(tmp_path: Path) -> None:
     _, told = bench.communicate(timeout=COMMAND_S)
     assert bench.returncode != 0
     assert "up before it was stopped" not in told
-    assert gone(everything)
+    eventually("nothing is left", lambda: gone(everything))
     assert not list(tmp_path.glob("florin-bench-*"))
