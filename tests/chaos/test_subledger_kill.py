@@ -75,6 +75,7 @@ def test_kill_of_python_workers(loads: Loads, florin: Florin) -> None:
     loads.check_published(number, totals)
 
 
+@pytest.mark.long
 def test_kill_of_the_servers(loads: Loads, florin: Florin) -> None:
     """PostgreSQL forgets what it took last; the object store is away when the files are wanted."""
     number, totals = submitted(loads, "servers")
@@ -99,6 +100,7 @@ def answers(loads: Loads) -> bool:
     return True
 
 
+@pytest.mark.long
 def test_kill_of_the_submitting_process(loads: Loads) -> None:
     number, totals = submitted(loads, "submitter")
     for stage in STAGES:

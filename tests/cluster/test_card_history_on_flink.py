@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import Florin
 from transforms.cards.simulate import Population, Simulator
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 
 def digest(florin: Florin, out: Path, *options: str) -> str:

@@ -36,6 +36,7 @@ def system(florin: Florin, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     ],
     ids=["cut", "changed"],
 )
+@pytest.mark.long
 def test_a_damaged_history_is_refused_before_anything_is_scored(
     system: CardsSystem, damage: Callable[[bytes], bytes], told: str
 ) -> None:
@@ -91,6 +92,7 @@ def test_a_refused_command_says_why(system: CardsSystem) -> None:
     assert "'seed' is the active rule set" in system.rules("retire", "seed", expect=1)
 
 
+@pytest.mark.long
 def test_commands_at_the_same_time_are_in_one_order_for_all_shards(system: CardsSystem) -> None:
     def change(name: str) -> None:
         for mode in ("activate", "shadow", "activate"):
@@ -112,6 +114,7 @@ def test_stop_and_restore_go_on_where_they_were(system: CardsSystem) -> None:
     system.audit()
 
 
+@pytest.mark.long
 def test_a_job_begun_anew_goes_on_with_the_rules_and_histories_that_began_the_log(system: CardsSystem) -> None:
     system.florin.stop_jobs()
     printed = system.start("--rules=seed", expect=4)

@@ -71,6 +71,7 @@ def test_a_cancelled_request_ends_its_flink_job_and_leaves_nothing(
     check_nothing_left(loads, number)
 
 
+@pytest.mark.long
 def test_what_a_killed_process_left_of_a_cancelled_request_goes_when_it_is_asked_for_again(
     loads: Loads, florin: Florin, made: dict[str, Any]
 ) -> None:

@@ -63,6 +63,7 @@ def test_rows_that_are_in_the_books_are_duplicates(loads: Loads, january: dict[s
     assert counts["duplicates"] > 0.98 * january["first"]["files"][0]["rows"]
 
 
+@pytest.mark.long
 def test_two_entities_side_by_side(loads: Loads) -> None:
     made = {}
     for name in ("left", "right"):
@@ -78,6 +79,7 @@ def test_two_entities_side_by_side(loads: Loads) -> None:
         loads.check_published(number, told["totals"])
 
 
+@pytest.mark.long
 def test_without_a_cluster_several_processes_share_a_load(loads: Loads) -> None:
     loads.entity("direct")
     (told,) = loads.make("direct", 20_000)

@@ -239,6 +239,7 @@ def test_a_worker_waits_while_postgres_is_away(
         assert worker.wait(PATIENCE_S) == 0
 
 
+@pytest.mark.long
 def test_a_stopped_worker_finishes_what_runs(database: LedgerDatabase, db: Connection, tmp_path: Path) -> None:
     number = submit(db, "a", do={"1": "wait"}, until=str(tmp_path / "go"))
     with worker_process(database, tmp_path) as worker:
@@ -260,6 +261,7 @@ def _published(db: Connection, key: str, postings: list[Posting]) -> int:
     return number
 
 
+@pytest.mark.long
 def test_reversals_run_through_the_real_command(database: LedgerDatabase, db: Connection, tmp_path: Path) -> None:
     first = _published(db, "a", [Posting("a")])
     second = _published(db, "b", [Posting("b")])
@@ -306,6 +308,7 @@ def test_an_attempt_that_fails_knows_whether_its_request_was_cancelled(
     assert attempt._give_back(database, request, options, LoadFailed("the Flink job ended CANCELED")) == ending
 
 
+@pytest.mark.long
 def test_what_is_run_by_hand_gets_its_indexes_then(database: LedgerDatabase, db: Connection) -> None:
     """With those of others that wait, as after a worker that was killed; a child of a worker leaves them to it."""
     first = _published(db, "a", [Posting("a")])

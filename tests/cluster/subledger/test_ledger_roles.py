@@ -87,6 +87,7 @@ FEBRUARY = [
 ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_set_up_load_report_reverse_and_cancel_without_a_superuser(server: Server, tmp_path: Path) -> None:
     told = server.run("etl", "prepare", expect=3)
     assert "GRANT subledger_loader TO" in told
