@@ -37,7 +37,7 @@ test: $(STAMP) ## The tests, those on a real cluster too
 test-fast: ## The tests that need no server
 	@$(MAKE) --no-print-directory test FAST=1
 
-test-long: $(STAMP) ## Metrics of running jobs, other parallelisms, a Kafka with TLS: what does not fit into the time of `make test`
+test-long: $(STAMP) ## What does not fit into the time of `make test`: metrics, TLS for Kafka, rescaling, more kills
 	@$(BIN)/python -m flink.jars
 	@$(BIN)/python -m pytest -q -m long
 
