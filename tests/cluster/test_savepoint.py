@@ -57,7 +57,6 @@ def oldest(system: TransferSystem) -> str:
     return savepoint(system)
 
 
-@pytest.mark.long
 def test_restore_at_another_parallelism(system: TransferSystem, oldest: str) -> None:
     system.florin.run("flink", "restore", "latest", "--job", system.job, "--parallelism", "1")
     assert restored_from(system).endswith(oldest)
