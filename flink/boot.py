@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
 import gc
 import os
 import shutil
@@ -18,36 +17,23 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-PR_SET_PDEATHSIG = 1
 LOOK_S = 0.5
 STOP_S = 2.0
-
-
-def _die_with(parent: int) -> Callable[[], None]:
-    prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
-
-    def before_exec() -> None:
-        if prctl is not None:
-            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:
-                os._exit(1)
-
-    return before_exec
 
 
 class _Started:
     """A worker started by this process, for want of a nursery."""
 
     def __init__(self, folder: str, arguments: list[str]) -> None:
+        from flink.death import die_with
         from flink.nursery import WORKER
 
         command = [sys.executable, os.path.abspath(__file__), WORKER, folder, *arguments]
-        self._process = subprocess.Popen(command, preexec_fn=_die_with(os.getpid()))
+        self._process = subprocess.Popen(command, preexec_fn=die_with(os.getpid(), signal.SIGKILL))
 
     def ended(self, within_s: float) -> int | None:
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
 from flink import jars, object_store, postgres
 from flink.config import StackConfig, taskmanager_options
+from flink.death import die_with
 from flink.errors import StackError
 from flink.java import ADD_OPENS, find_java
-
-PR_SET_PDEATHSIG = 1
 
 
 @dataclass
@@ -138,19 +135,6 @@ def taskmanager(config: StackConfig, number: int) -> Child:
     return Child(name, command + taskmanager_options(config, name), env=_flink_env(path))
 
 
-def _die_with(parent: int, signum: int) -> Callable[[], None]:
-    """Run in the new process: the kernel ends it when the (single-threaded) supervisor ends, however that ends."""
-    prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
-
-    def before_exec() -> None:
-        if prctl is not None:
-            prctl(PR_SET_PDEATHSIG, signum)
-            if os.getppid() != parent:
-                os._exit(1)
-
-    return before_exec
-
-
 def start(config: StackConfig, child: Child) -> subprocess.Popen[bytes]:
     """Starts it in a session of its own, so that Ctrl-C in the terminal does not reach it."""
     out = config.folder / "logs" / f"{child.name}.out"
@@ -167,5 +151,5 @@ def start(config: StackConfig, child: Child) -> subprocess.Popen[bytes]:
             group=child.user,
             extra_groups=[] if child.user else None,
             start_new_session=True,
-            preexec_fn=_die_with(os.getpid(), child.stop_signal),
+            preexec_fn=die_with(os.getpid(), child.stop_signal),
         )

@@ -9,7 +9,6 @@ Asked over a Unix socket in a folder of this user's own; it ends with its TaskMa
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import gc
 import hashlib
@@ -30,6 +29,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flink.death import die_with
+
 NURSERY, WORKER = "--florin-nursery", "--florin-worker"
 """What the command lines of these processes have."""
 IMPORTED = (
@@ -42,7 +43,6 @@ IMPORTED = (
 ANSWER_S = 120.0
 PID = ".pid"
 _MOST = 1 << 20
-_PR_SET_PDEATHSIG = 1
 
 Work = Callable[[str, list[str]], None]
 
@@ -232,10 +232,7 @@ class Nursery:
         """In the new process; never returns."""
         code = 1
         try:
-            if sys.platform == "linux":
-                ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != nursery:
-                os._exit(1)
+            die_with(nursery, signal.SIGKILL)()
             for number, file in enumerate(files, 1):
                 os.dup2(file, number)
             self._selector.close()

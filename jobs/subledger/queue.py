@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from procrastinate.retry import BaseRetryStrategy, RetryDecision, RetryStrategy
 from procrastinate.worker import Worker
 from psycopg_pool import PoolTimeout
 
+from flink.death import die_with
 from florin_io.postgres import TRANSIENT, PostgresUnreachable, with_secret
 from jobs.subledger import endings, scheduling
 from transforms.subledger_db import requests, staging
@@ -35,7 +34,6 @@ _LOG = logging.getLogger(__name__)
 _LOST = (ConnectorException, PostgresUnreachable, PoolTimeout, *TRANSIENT)
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 5.0, 300.0
 _POLL_S = 1.0
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -156,7 +154,7 @@ async def _run_child(options: WorkerOptions, request_id: int) -> int:
     with (options.logs / f"request-{request_id}.log").open("ab") as log:
         child = await asyncio.create_subprocess_exec(
             *command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            preexec_fn=_end_with(os.getpid()),
+            preexec_fn=die_with(os.getpid(), signal.SIGTERM),
         )  # fmt: skip
     try:
         return await child.wait()
@@ -165,18 +163,6 @@ async def _run_child(options: WorkerOptions, request_id: int) -> int:
             child.terminate()
         await child.wait()
         raise
-
-
-def _end_with(parent: int) -> Callable[[], None]:
-    prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
-
-    def before_exec() -> None:
-        if prctl is not None:
-            prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-            if os.getppid() != parent:
-                os._exit(1)
-
-    return before_exec
 
 
 def _settle(options: WorkerOptions, request_id: int, code: int) -> str:

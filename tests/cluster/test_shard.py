@@ -228,13 +228,18 @@ def test_another_version_may_not_replay_what_was_emitted(log: Log) -> None:
         log.start(None, NewSumming)
 
 
-def test_an_older_version_may_not_replay_what_a_newer_one_emitted(log: Log) -> None:
-    """Back to the savepoint of before an upgrade, by the release of before."""
+def cells_of_a_stop(log: Log) -> dict[int, bytes]:
+    """Of a shard that has stopped at a control record, for an upgrade."""
     append_everywhere(log.kafka, log.topic, 1, b'{"pause":"upgrade"}')
     shard = log.start()
     while shard.paused_at is None:
         shard.step()
-    cells = shard.dump()
+    return shard.dump()
+
+
+def test_an_older_version_may_not_replay_what_a_newer_one_emitted(log: Log) -> None:
+    """Back to the savepoint of before an upgrade, by the release of before."""
+    cells = cells_of_a_stop(log)
     log.append(1)
     upgraded = log.start(cells, NewSumming)
     run(upgraded, 1)
@@ -244,11 +249,7 @@ def test_an_older_version_may_not_replay_what_a_newer_one_emitted(log: Log) -> N
 
 
 def test_a_crash_soon_after_an_upgrade_goes_on_from_the_cells_of_the_version_before(log: Log) -> None:
-    append_everywhere(log.kafka, log.topic, 1, b'{"pause":"upgrade"}')
-    shard = log.start()
-    while shard.paused_at is None:
-        shard.step()
-    cells = shard.dump()
+    cells = cells_of_a_stop(log)
     log.append(1, 2)
     run(log.start(cells, NewSumming), 3)
     log.append(3)
