@@ -71,7 +71,22 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         with psycopg.connect(made.url, autocommit=True) as admin:
             for statement in SET_UP.split(";"):
                 admin.execute(statement.encode())
-        yield Server(made.url, tmp_path_factory.mktemp("scratch"))
+        server = Server(made.url, tmp_path_factory.mktemp("scratch"))
+        set_up(server)
+        yield server
+
+
+def set_up(server: Server) -> None:
+    """Schema and tenant, by who may; the loader and the reader are told what they lack until they have it."""
+    told = server.run("etl", "prepare", expect=3)
+    assert "GRANT subledger_loader TO" in told
+    server.run("setup", "prepare")
+    server.run("setup", "tenant", "add", "acme")
+    told = server.run("etl", "status", expect=1)
+    assert "GRANT subledger_loader TO" in told
+    with psycopg.connect(server.conninfo("setup"), autocommit=True) as connection:
+        connection.execute("GRANT subledger_loader TO etl")
+        connection.execute("GRANT subledger_reader_acme TO analyst")
 
 
 def ledger(path: Path, rows: list[str]) -> str:
@@ -88,18 +103,7 @@ FEBRUARY = [
 
 
 @pytest.mark.long
-def test_set_up_load_report_reverse_and_cancel_without_a_superuser(server: Server, tmp_path: Path) -> None:
-    told = server.run("etl", "prepare", expect=3)
-    assert "GRANT subledger_loader TO" in told
-    server.run("setup", "prepare")
-    server.run("setup", "tenant", "add", "acme")
-    told = server.run("etl", "status", expect=1)
-    assert "GRANT subledger_loader TO" in told
-    with psycopg.connect(server.conninfo("setup"), autocommit=True) as connection:
-        connection.execute("GRANT subledger_loader TO etl")
-        connection.execute("GRANT subledger_reader_acme TO analyst")
-
-    # Everything else is the loader's.
+def test_load_report_reverse_and_cancel_without_a_superuser(server: Server, tmp_path: Path) -> None:
     server.run("etl", "entity", "add", "acme", "fund", "--currency=EUR", "--periods=202601..202604")
     whose = ("--tenant=acme", "--entity=fund")
     server.run("etl", "submit", *whose, ledger(tmp_path / "january.csv", JANUARY))

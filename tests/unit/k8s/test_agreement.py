@@ -40,7 +40,8 @@ DOCKERFILE = (IMAGE / "Dockerfile").read_text(encoding="utf-8")
 STREAMING: dict[str, Any] = {"jobs.transfer": transfer, "jobs.read_model": read_model, "jobs.cards": cards}
 # What depends on where Flink runs, or is said in another way there.
 OF_THE_MACHINE = ("jobmanager.", "taskmanager.host", "taskmanager.bind-host", "rest.", "web.", "io.tmp.dirs",
-                  "metrics.", "execution.checkpointing.dir", "execution.checkpointing.savepoint-dir")  # fmt: skip
+                  "metrics.", "high-availability.", "zookeeper.", "execution.checkpointing.dir",
+                  "execution.checkpointing.savepoint-dir")  # fmt: skip
 
 
 def python_commands() -> Iterator[Any]:
