@@ -148,12 +148,14 @@ def test_a_shard_without_a_snapshot_replays_the_whole_log_and_emits_nothing_twic
 
 def test_a_header_whose_name_is_no_text_stops_nothing(log: Log) -> None:
     parent = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    # Many before it: CPython handles a place that is run often in another way.
+    log.append(*[0] * 300)
     raw_headers.send(log.kafka, log.topic, 0, b"1", b"\xff\xfe")
     log.producer.produce(log.topic, b"2", b"k", 0, headers=[("traceparent", parent)])
     log.append(3)
     shard = log.start(core=Tracing)
     run(shard, 6)
-    assert shard.core.traces == [None, (("traceparent", parent),), None]  # type: ignore[attr-defined]
+    assert shard.core.traces[300:] == [None, (("traceparent", parent),), None]  # type: ignore[attr-defined]
 
 
 def test_a_zombie_is_fenced_by_the_next_owner(log: Log) -> None:
