@@ -32,6 +32,7 @@ subledger: $(STAMP) ## Start everything and load a million ledger entries of two
 
 test: $(STAMP) ## The tests, those on a real cluster too
 	@$(BIN)/python -m flink.jars
+	@$(BIN)/python -m tests.kernels
 	@$(BIN)/python -m pytest -q -n logical --maxprocesses 4 $(MARKS)
 
 test-fast: ## The tests that need no server
