@@ -24,6 +24,7 @@ from transforms.cards.rules.compile import compile_set
 from transforms.cards.rules.language import parse
 from transforms.cards.rules.model import Mode, RuleSet
 from transforms.cards.rules.program import Program
+from transforms.core import SnapshotError
 from transforms.nesting import MAX_DEPTH, too_deep
 from transforms.rule_text.places import RuleSetError
 
@@ -207,7 +208,18 @@ class RuleBook:
 
     @classmethod
     def of(cls, state: BookState) -> RuleBook:
-        """The book of a snapshot. Raises RuleSetError if a rule file can no longer be read."""
+        """The book of a snapshot.
+
+        Raises RuleSetError if a rule file can no longer be read, SnapshotError if the book contradicts itself.
+        """
+        sets, last = range(len(state.sets)), min(len(state.numbered), MAX_SET)
+        if (
+            state.active not in sets
+            or state.shadow not in (-1, *sets)
+            or not state.sets[state.active].number >= 1
+            or not all(0 <= found.number <= last for found in state.sets)
+        ):
+            raise SnapshotError("cell 0: its rule book names sets that it does not have; restore another savepoint")
         book = cls.__new__(cls)
         kept = [Kept(parse(found.text), found.number, dict(found.modes)) for found in state.sets]
         keys = [(found.rules.name, found.rules.version) for found in kept]
