@@ -87,6 +87,10 @@ class FlinkRest:
         """state, vertices (each with id, name, parallelism, status), ..."""
         return dict(self.get(f"/jobs/{job_id}"))
 
+    def state(self, job_id: str) -> str:
+        """RUNNING, FINISHED and the like; cheaper than `job`, for which Flink asks TaskManagers for their metrics."""
+        return str(self.get(f"/jobs/{job_id}/status")["status"])
+
     def exceptions(self, job_id: str) -> list[str]:
         """Stack traces of the job's failures, newest first."""
         history = self.get(f"/jobs/{job_id}/exceptions").get("exceptionHistory", {})

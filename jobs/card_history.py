@@ -155,7 +155,7 @@ def _run(
         console.print(f"job {name}: {handle.web}", soft_wrap=True)
         with FlinkRest(handle.flink) as rest:
             try:
-                while (state := str(rest.job(handle.job_id)["state"])) not in TERMINAL:
+                while (state := rest.state(handle.job_id)) not in TERMINAL:
                     time.sleep(_POLL_S)
             except KeyboardInterrupt:
                 rest.cancel(handle.job_id)

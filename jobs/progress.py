@@ -86,7 +86,7 @@ def follow(rest: FlinkRest, job_id: str, namespace: str, offsets: GroupOffsets, 
     with Live(console=console, auto_refresh=False, transient=False) as live:
         while True:
             try:
-                state = str(rest.job(job_id)["state"])
+                state = rest.state(job_id)
                 samples.append(_Sample(time.monotonic(), counters(rest, job_id, namespace)))
             except FlinkError as error:
                 state = f"unknown: {error}"

@@ -30,7 +30,7 @@ from transforms.subledger_load.model import InputFile, Load
 from transforms.subledger_load.scratch import Scratch, delete_attempts, folder_of
 
 _LOG = logging.getLogger(__name__)
-_POLL_S = 0.2
+_POLL_S, _MOST_POLL_S = 0.2, 1.0
 _GIVE_UP_S = 60.0
 # A TaskManager that is killed costs one failure or two; a fault of the program comes back each time.
 _MOST_FAILURES = 6
@@ -190,11 +190,14 @@ def _wait_for_slots(flink: str, options: LoadOptions) -> None:
 
 def _wait(rest: FlinkRest, job_id: str) -> None:
     """Until the job is done. Raises LoadFailed, Fenced."""
-    while (state := str(rest.job(job_id)["state"])) not in TERMINAL:
+    # What is asked costs Flink CPU time that the load could use.
+    pause = _POLL_S
+    while (state := rest.state(job_id)) not in TERMINAL:
         failures = [text for text in rest.exceptions(job_id) if submit.NO_SLOTS not in text]
         if len(failures) > _MOST_FAILURES or any(name in text for text in failures for name in _LASTING):
             raise _failure(submit.cause(failures[:1]))
-        time.sleep(_POLL_S)
+        time.sleep(pause)
+        pause = min(1.2 * pause, _MOST_POLL_S)
     if state != "FINISHED":
         raise _failure(f"the Flink job ended {state}\n{submit.cause(rest.exceptions(job_id))}")
 

@@ -6,7 +6,7 @@ Runs are sorted one by one, cut into ranges of whole instruments, and merged ran
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -24,12 +24,14 @@ Run: TypeAlias = "pa.Table | pa.RecordBatch"
 _Key: TypeAlias = tuple[int, int, int, bytes, int, int, int]
 
 
-def sort(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Rows (`ENTRY`) in order."""
+def sort(batch: pa.RecordBatch, keep: npt.NDArray[np.bool_] | None = None) -> pa.RecordBatch:
+    """Rows (`ENTRY`) in order; with `keep`, a flag of each row, those without it are left out."""
     order = order_of(batch)
-    if len(order) < 2 or bool((order[1:] > order[:-1]).all()):
+    if keep is not None:
+        order = order[keep[order]]
+    if len(order) == batch.num_rows and bool((order[1:] > order[:-1]).all()):
         return batch
-    return batch.take(pa.array(order))
+    return pc.take(batch, pa.array(order), boundscheck=False)
 
 
 def order_of(batch: pa.RecordBatch) -> Longs:
@@ -80,11 +82,13 @@ def positions(hashes: Words, between: Words) -> Longs:
     return np.concatenate([[0], inner, [len(hashes)]]).astype(np.int64)
 
 
-def merge(runs: Sequence[Run], limit: int = LIMIT) -> Iterator[pa.RecordBatch]:
+def merge(
+    runs: Sequence[Run], limit: int = LIMIT, sort: Callable[[pa.RecordBatch], pa.RecordBatch] = sort
+) -> Iterator[pa.RecordBatch]:
     """The rows of sorted runs in order, in blocks of at most `limit` rows; runs are read as far as they are needed.
 
-    A block has at least half of `limit` rows less one for each run, unless it is the last one. Raises ValueError for
-    more runs than half of `limit`.
+    `sort` brings a block's rows into order, and may leave some out. A block has at least half of `limit` rows less one
+    for each run, unless it is the last one. Raises ValueError for more runs than half of `limit`.
     """
     left = [_Cursor(run) for run in runs if run.num_rows]
     if 2 * len(left) > limit:

@@ -76,7 +76,7 @@ def header_rows(batch: pa.RecordBatch, dates: Dates, chunk: Chunk, basis: str) -
     ref_high, ref_low = (pc.fill_null(batch.column(name), 0).to_numpy()[rows] for name in ("ref_hi", "ref_lo"))
 
     def taken(name: str) -> pa.Array:
-        return batch.column(name).take(picked)
+        return pc.take(batch.column(name), picked, boundscheck=False)
 
     columns = {
         "je_no": pa.array(table[s.P_JE_NO]),
@@ -121,7 +121,7 @@ def line_rows(batch: pa.RecordBatch, dates: Dates, chunk: Chunk, codes: pa.Array
         "lot": optional(table[s.K_LOT]),
         "period": pa.array(dates.period[rows]),
         "accounting_date": pa.array(dates.accounting[rows]).view(pa.date32()),
-        "instrument": batch.column("instrument").take(pa.array(rows)),
+        "instrument": pc.take(batch.column("instrument"), pa.array(rows), boundscheck=False),
     }
     return pa.RecordBatch.from_arrays([columns[name] for name in LINE.names], schema=LINE)
 

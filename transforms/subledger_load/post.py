@@ -66,15 +66,14 @@ class _Post:
 
     def _run(self) -> PostReport:
         for rows in self._blocks():
-            kept = self._without_duplicates(rows)
-            if not kept.num_rows:
+            if not rows.num_rows:
                 continue
-            self._supply(kept)
-            posted = self._book.post(kept)
+            self._supply(rows)
+            posted = self._book.post(rows)
             self._take(posted)
-            done = kept.num_rows - posted.rejects.num_rows
+            done = rows.num_rows - posted.rejects.num_rows
             self._posted += done
-            self._progress.add(posted=done, rejected=posted.rejects.num_rows, duplicate=rows.num_rows - kept.num_rows)
+            self._progress.add(posted=done, rejected=posted.rejects.num_rows)
         closing = self._book.close()
         self._loader.add("lot", closing.lots)
         self._loader.add("position", closing.positions)
@@ -94,7 +93,7 @@ class _Post:
                 for run, place in zip(self._runs, self._places, strict=True)
                 if place[fine + 1] > place[fine]
             ]
-            for block in _merged(parts):
+            for block in self._merged(parts):
                 yield block
                 for run in self._mapped:
                     run.forget()
@@ -109,16 +108,25 @@ class _Post:
                 found.append(np.stack([part["ref_hi"].to_numpy(), part["ref_lo"].to_numpy()], axis=1))
         return np.concatenate(found) if found else np.empty((0, 2), np.uint64)
 
-    def _without_duplicates(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+    def _merged(self, parts: list[pa.Table]) -> Iterator[pa.RecordBatch]:
+        rows = sum(part.num_rows for part in parts)
+        if 0 < rows <= 2 * BLOCK_ROWS:
+            yield self._sorted(pa.concat_tables(parts).combine_chunks().to_batches()[0])
+        elif rows:
+            yield from order.merge(parts, max(BLOCK_ROWS, 2 * len(parts)), self._sorted)
+
+    def _sorted(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows in order without duplicates, which are rejected."""
         if self._twice is None:
-            return rows
+            return order.sort(rows)
         twice = self._twice.among(rows.column("file").to_numpy().astype(np.int64), rows.column("line").to_numpy())
         if not twice.any():
-            return rows
-        dropped = rows.filter(pa.array(twice))
+            return order.sort(rows)
+        dropped = order.sort(rows.filter(pa.array(twice)))
         self._rejects.add(_duplicate_rows(dropped))
         self._duplicates += dropped.num_rows
-        return rows.filter(pa.array(~twice))
+        self._progress.add(duplicate=dropped.num_rows)
+        return order.sort(rows, ~twice)
 
     def _supply(self, rows: pa.RecordBatch) -> None:
         """Give the book what is published of the instruments and events that these rows are about."""
@@ -146,14 +154,6 @@ class _Post:
         self._loader.add("lot", posted.lots)
         self._loader.add("position", posted.positions)
         self._rejects.add(posted.rejects)
-
-
-def _merged(parts: list[pa.Table]) -> Iterator[pa.RecordBatch]:
-    rows = sum(part.num_rows for part in parts)
-    if 0 < rows <= 2 * BLOCK_ROWS:
-        yield order.sort(pa.concat_tables(parts).combine_chunks().to_batches()[0])
-    elif rows:
-        yield from order.merge(parts, max(BLOCK_ROWS, 2 * len(parts)))
 
 
 def _by_period(rows: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
