@@ -19,7 +19,7 @@ from bench.stack import BenchStack
 TENANT, ENTITIES = "bench", ("BENCH-1", "BENCH-2")
 BUCKET = "gs://florin-ledger"
 _PERIODS, _CLOSED = "202512..202602", "202512"
-_SAMPLE_S = 0.25
+_SAMPLE_S = 1.0
 _SHOWN = 100
 
 

@@ -200,7 +200,7 @@ def _mark(connection: Connection, request: Request, totals: Totals) -> None:
     low, high = totals.zone or (None, None)
     connection.execute(
         """
-        UPDATE request SET state = 'PUBLISHED', finished_at = now(), error = NULL, stage = NULL,
+        UPDATE request SET state = 'PUBLISHED', finished_at = clock_timestamp(), error = NULL, stage = NULL,
             rows_read = %(read)s, rows_posted = %(posted)s, rows_rejected = %(rejected)s,
             rows_duplicate = %(duplicate)s, lines_posted = %(lines)s, zone_min = %(low)s, zone_max = %(high)s,
             bytes_read = coalesce(bytes_total, bytes_read),

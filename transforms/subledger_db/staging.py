@@ -16,6 +16,8 @@ from florin_io.postgres import Connection
 from transforms.subledger_db.model import Fenced, Request
 
 _PIECE = 1 << 20
+# Sorts the keys of four million rows at once, for two thirds of the CPU time that half of it takes.
+_SORTING = sql.Literal("256MB")
 BY_PERIOD = ("je_header", "je_line")
 BY_REQUEST = ("lot", "position", "balance", "reject")
 PARENTS = (*BY_PERIOD, *BY_REQUEST)
@@ -129,8 +131,9 @@ def _make_leaf(connection: Connection, request: Request, attempt: int, parent: s
     found = connection.execute("SELECT to_regclass(quote_ident(current_schema()) || '.' || quote_ident(%s))", (name,))
     if found.fetchone() != (None,):
         return
+    # Nothing in it is ever dead; an autovacuum would read it while it is filled, and publication would wait for that.
     connection.execute(
-        sql.SQL("CREATE TABLE {} (LIKE {}, CONSTRAINT bounds CHECK ({}))").format(
+        sql.SQL("CREATE TABLE {} (LIKE {}, CONSTRAINT bounds CHECK ({})) WITH (autovacuum_enabled = false)").format(
             sql.Identifier(name), sql.Identifier(parent), check
         )
     )
@@ -257,13 +260,13 @@ def guard(connection: Connection, request_id: int, attempt: int) -> None:
         raise Fenced(f"request {request_id} {now}: attempt {attempt} must not go on")
 
 
-def seal(connection: Connection, name: str, memory_mb: int = 128) -> None:
+def seal(connection: Connection, name: str) -> None:
     """The keys of one filled leaf. Repeatable; leaves may be sealed side by side.
 
     Raises psycopg.errors.UniqueViolation if the leaf holds a row twice.
     """
     with connection.transaction():
-        connection.execute(sql.SQL("SET LOCAL maintenance_work_mem = {}").format(sql.Literal(f"{memory_mb}MB")))
+        connection.execute(sql.SQL("SET LOCAL maintenance_work_mem = {}").format(_SORTING))
         for number, index in enumerate(_INDEXES[name.rpartition("_r")[0]]):
             _make_index(connection, name, f"{name}_i{number}", index)
 
@@ -276,7 +279,7 @@ def index_count(name: str) -> int:
 def index_later(connection: Connection, request_id: int) -> int:
     """Make the indexes of a published request's leaves and take their statistics; how many were made. Repeatable.
 
-    Nobody waits for it: a leaf is read meanwhile, and written no more.
+    From then on PostgreSQL vacuums them as any table. Nobody waits for it: a leaf is read meanwhile, and not written.
     """
     found = connection.execute(
         "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' "
@@ -289,6 +292,7 @@ def index_later(connection: Connection, request_id: int) -> int:
             for number, index in enumerate(_LATER.get(name.rpartition("_r")[0], ())):
                 made += _make_index(connection, name, f"{name}_q{number}", index)
         connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(name)))
+        connection.execute(sql.SQL("ALTER TABLE {} RESET (autovacuum_enabled)").format(sql.Identifier(name)))
     return made
 
 

@@ -84,8 +84,19 @@ def test_an_attached_leaf_is_not_read_again(db: Connection, fund: str) -> None:
 
 def test_indexes_for_people_are_made_afterwards(db: Connection, fund: str) -> None:
     done = publish_in(db, fund, "one", [Posting("a"), Posting("b", on=MARCH)])
+    assert unvacuumed(db, done.request_id) == 7, "publication would wait for autovacuum to let go of a leaf"
     assert staging.index_later(db, done.request_id) == 10
+    assert unvacuumed(db, done.request_id) == 0
     assert staging.index_later(db, done.request_id) == 0
+
+
+def unvacuumed(db: Connection, request_id: int) -> int:
+    """How many leaves of a request autovacuum leaves alone."""
+    row = db.execute(
+        "SELECT count(*) FROM pg_class WHERE relname ~ %s AND 'autovacuum_enabled=false' = ANY(reloptions)",
+        (f"_r{request_id}_",),
+    ).fetchone()
+    return int(row[0]) if row else 0
 
 
 def test_commands_without_tables_say_how_to_make_them(postgres: LocalPostgres, books_of_two: LedgerDatabase) -> None:
