@@ -133,8 +133,8 @@ def eventually(what: str, question: Callable[[], bool], seconds: float = PATIENC
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """One process begins with quick tests and ends with those on a stack; of several, two begin with a half of these.
 
-    Of those on a stack the ones with a stack of their own come before those on the session's: a process never has two
-    at once.
+    Then several go on with slow files, so that quick ones fill up at the end. Of those on a stack the ones with a stack
+    of their own come before those on the session's: a process never has two at once.
     """
     several = hasattr(config, "workerinput")
 
@@ -142,7 +142,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         folder = item.path.relative_to(TESTS).parts[0]
         stack = on_stack(item.path)
         session_stack = stack and "florin" in item.fixturenames
-        return stack != several, several and second_half(item.path), session_stack, ORDER.index(folder)
+        place = ORDER.index(folder)
+        return stack != several, several and second_half(item.path), session_stack, -place if several else place
 
     for item in items:
         if "florin" in item.fixturenames and not on_stack(item.path):

@@ -19,7 +19,7 @@ _LINE = re.compile(r"^(?:\$ )?(?:\.venv/bin/)?(?:python -m|make) (.*?)(?:\s{2,}.
 _SPAN = re.compile(r"`(?:\.venv/bin/)?(?:python -m|make) ([^`]+)`")
 _MADE_UP = re.compile(r"\.\.\.|jobs\.X\b|--->")
 # What takes anything, or no option at all.
-_NO_HELP = {"pytest", "flink.jars", "flink.lock", "transforms.subledger.warm"}
+_NO_HELP = {"pytest", "flink.jars", "flink.lock", "tests.kernels", "transforms.subledger.warm"}
 
 
 def _commands() -> list[str]:
