@@ -83,12 +83,12 @@ def positions(hashes: Words, between: Words) -> Longs:
 
 
 def merge(
-    runs: Sequence[Run], limit: int = LIMIT, sort: Callable[[pa.RecordBatch], pa.RecordBatch] = sort
+    runs: Sequence[Run], limit: int = LIMIT, arrange: Callable[[pa.RecordBatch], pa.RecordBatch] = sort
 ) -> Iterator[pa.RecordBatch]:
     """The rows of sorted runs in order, in blocks of at most `limit` rows; runs are read as far as they are needed.
 
-    `sort` brings a block's rows into order, and may leave some out. A block has at least half of `limit` rows less one
-    for each run, unless it is the last one. Raises ValueError for more runs than half of `limit`.
+    `arrange` brings a block's rows into order, and may leave some out. A block has at least half of `limit` rows less
+    one for each run, unless it is the last one. Raises ValueError for more runs than half of `limit`.
     """
     left = [_Cursor(run) for run in runs if run.num_rows]
     if 2 * len(left) > limit:
@@ -99,7 +99,7 @@ def merge(
         bound = _bound(left, limit)
         parts = [cursor.take(bound) for cursor in left]
         block = pa.concat_tables([part for part in parts if part.num_rows]).combine_chunks()
-        yield sort(block.to_batches()[0])
+        yield arrange(block.to_batches()[0])
         left = [cursor for cursor in left if cursor.rows_left()]
 
 
