@@ -116,7 +116,7 @@ class FlinkRest:
         """Waits until the job is in one of the states; the state."""
         end = time.monotonic() + wait_s
         while True:
-            state = str(self.job(job_id)["state"])
+            state = self.state(job_id)
             if state in states:
                 return state
             if time.monotonic() > end:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,9 +17,7 @@ from transforms.cards.core import CardsCore
 from transforms.cards.fields import DUPLICATE, FRAUD, FUTURE, FUTURE_MS, LOADED
 from transforms.cards.routing import cells_of
 from transforms.cards.rule_report import Beginning, RuleReport, decode
-from transforms.cards.rulebook import BookState
 from transforms.cards.scored import Scored, decode_scored
-from transforms.cards.snapshot import decode_main, encode_main
 from transforms.cards.warm import warm_up
 from transforms.core import Output, SnapshotError
 from transforms.rule_text.places import RuleSetError
@@ -310,22 +307,6 @@ def test_cells_that_do_not_fit_are_refused() -> None:
         load({card_cell: (2, cells[card_cell][1] + b"x")})
     with pytest.raises(SnapshotError, match="cards that cannot be in it"):
         load({card_cell % 63 + 1: cells[card_cell]})
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda book: setattr(book, "active", 1), lambda book: setattr(book, "active", -1),
-        lambda book: setattr(book, "shadow", 1), lambda book: setattr(book, "shadow", -2),
-        lambda book: setattr(book.sets[0], "number", 0), lambda book: setattr(book.sets[0], "number", 2),
-        lambda book: setattr(book, "numbered", []), lambda book: setattr(book, "sets", []),
-    ],
-)  # fmt: skip
-def test_a_rule_book_that_names_sets_it_does_not_have_is_refused(change: Callable[[BookState], None]) -> None:
-    main = decode_main(dict(plain.make_core().dump())[0], "")
-    change(main.book)
-    with pytest.raises(SnapshotError, match="its rule book names sets that it does not have"):
-        plain.make_core().load({0: (0, encode_main(main))})
 
 
 def test_a_cell_whose_parts_do_not_fit_together_is_refused() -> None:
