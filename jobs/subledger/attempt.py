@@ -39,7 +39,7 @@ def run(database: LedgerDatabase, request_id: int, options: LoadOptions, stale_a
             _clear_up(connection, request_id, options)
             return PUBLISHED
         if options.runner == "FlinkRunner" or request.flink_job_id:
-            end_flink_jobs(options.flink, request)
+            end_flink_jobs(options.flink, options.schema, request)
         staging.discard(connection, request_id)
     beat = _Beat(database, request, options)
     try:
@@ -51,7 +51,8 @@ def run(database: LedgerDatabase, request_id: int, options: LoadOptions, stale_a
     except BaseException as error:
         if beat.lost:
             if options.runner == "FlinkRunner":
-                end_flink_jobs(options.flink, request)  # one that was being submitted when the others were ended
+                # One that was being submitted when the others were ended.
+                end_flink_jobs(options.flink, options.schema, request)
             return TAKEN_OVER
         _LOG.exception("attempt %d of request %d failed", request.attempt, request_id)
         return _give_back(database, request, options, error)
@@ -102,7 +103,7 @@ def _give_back(database: LedgerDatabase, request: Request, options: LoadOptions,
         with database.connect(application=f"florin subledger {request.request_id}") as connection:
             again = requests.give_back(connection, request, told[:_ERROR_CHARACTERS])
             if options.runner == "FlinkRunner":
-                end_flink_jobs(options.flink, request)
+                end_flink_jobs(options.flink, options.schema, request)
             staging.discard(connection, request.request_id, request.attempt)
             now = requests.load(connection, request.request_id)
     except (PostgresUnreachable, *TRANSIENT):
@@ -156,7 +157,7 @@ class _Beat(threading.Thread):
         self.lost = True
         _LOG.warning("request %d was cancelled or taken over", self._request.request_id)
         if self._options.runner == "FlinkRunner":
-            end_flink_jobs(self._options.flink, self._request)
+            end_flink_jobs(self._options.flink, self._options.schema, self._request)
         main = threading.main_thread().ident
         assert main is not None
         if self._done.is_set():

@@ -24,13 +24,22 @@ TRY_AGAIN = 75
 _ASK_S = 10.0
 
 
-def end_flink_jobs(flink: str | None, request: Request) -> bool:
-    """Cancel every Flink job that works for the request; whether Flink could be asked."""
+def job_name(schema: str, request_id: int, attempt: int | str = "") -> str:
+    """What Flink calls an attempt's job; without an attempt, what the names of all of them begin with.
+
+    Requests are numbered in each schema, and several may share a Flink.
+    """
+    return f"{schema}-{request_id}-a{attempt}"
+
+
+def end_flink_jobs(flink: str | None, schema: str, request: Request) -> bool:
+    """Cancel every Flink job that works for the schema's request; whether Flink could be asked."""
+    ours = job_name(schema, request.request_id)
     try:
         with FlinkRest(endpoints.resolve(flink=flink).flink, _ASK_S) as rest:
             for job in rest.jobs():
-                ours = job["name"].startswith(f"subledger-{request.request_id}-a") or job["jid"] == request.flink_job_id
-                if ours and job["state"] not in TERMINAL:
+                named = job["name"].startswith(ours) or job["jid"] == request.flink_job_id
+                if named and job["state"] not in TERMINAL:
                     rest.cancel(job["jid"])
     except StackError as error:
         _LOG.info("Flink jobs of request %d: %s", request.request_id, error)

@@ -21,6 +21,7 @@ from flink.rest import TERMINAL, FlinkError, FlinkRest
 from florin_io import endpoints, pgcopy
 from florin_io.postgres import Connection, patiently
 from jobs.slow import COMPILING, told_if_slow
+from jobs.subledger.endings import job_name
 from transforms.subledger import warm
 from transforms.subledger.settings import Settings
 from transforms.subledger_db import requests, schema
@@ -100,7 +101,8 @@ def delete_scratch(options: LoadOptions, request_id: int, last: int) -> None:
 
 
 def _scratch(options: LoadOptions) -> str:
-    return options.scratch or str(Path(tempfile.gettempdir()) / "florin-subledger")
+    """Requests are numbered in each schema, and several may share a folder."""
+    return str(Path(options.scratch or Path(tempfile.gettempdir()) / "florin-subledger") / options.schema)
 
 
 def _say_stage(load: Load, options: LoadOptions, stage: str) -> None:
@@ -158,7 +160,7 @@ def _run_pipeline(load: Load, options: LoadOptions) -> str | None:
 
 
 def _run_on_flink(transform: beam.PTransform, load: Load, options: LoadOptions) -> str:
-    name = f"subledger-{load.request.request_id}-a{load.attempt}"
+    name = job_name(options.schema, load.request.request_id, load.attempt)
     pipeline = beam.Pipeline(
         options=PipelineOptions(submit.flink_defaults([], name, options.parallelism, streaming=False))
     )

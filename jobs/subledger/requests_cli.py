@@ -231,7 +231,8 @@ def cancel(connection: Connection, numbers: tuple[int, ...], flink: str | None) 
     """End requests that wait or run: nothing of them is published, nothing of them is left."""
     for number in numbers:
         before = requests.cancel(connection, number)
-        if before.state == "RUNNING" and not end_flink_jobs(flink, before) and before.flink_job_id:
+        ended = before.state != "RUNNING" or end_flink_jobs(flink, the_database().schema, before)
+        if not ended and before.flink_job_id:
             click.echo(
                 f"request {number}: Flink does not answer; its job ends when it finds that it is fenced", err=True
             )

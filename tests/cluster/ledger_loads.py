@@ -99,6 +99,10 @@ class Loads:
         ]  # fmt: skip
         return subprocess.Popen(command, env={**os.environ}, text=True, stderr=subprocess.PIPE)
 
+    def folder(self, number: int) -> Path:
+        """Where the attempts at a request have their scratch folders."""
+        return self.scratch / self.database.schema / f"request-{number}"
+
     def state(self, number: int) -> str:
         """Of a request."""
         with self.connect() as connection:
@@ -137,7 +141,7 @@ class Loads:
                 "SELECT name, subject FROM reconciliation WHERE request_id = %s AND NOT ok", (number,)
             ).fetchall()
         assert wrong == []
-        assert not list(self.scratch.glob(f"request-{number}/*"))
+        assert not list(self.folder(number).glob("*"))
 
     @staticmethod
     def _one(connection: Connection, query: str, number: int) -> int:

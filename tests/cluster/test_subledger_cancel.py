@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobs.subledger.cli import subledger
-from jobs.subledger.endings import TAKEN_OVER
+from jobs.subledger.endings import TAKEN_OVER, job_name
 from tests.cluster.ledger_loads import Loads, at_work
 from tests.conftest import Florin, eventually
 
@@ -38,7 +37,8 @@ def cancel(loads: Loads, florin: Florin, number: int) -> None:
     told = florin.call(subledger, "--schema", loads.database.schema, "cancel", str(number))
     assert f"request {number}: cancelled" in told, told
     with florin.rest() as rest:
-        jobs = [job for job in rest.jobs() if job["name"].startswith(f"subledger-{number}-a")]
+        ours = job_name(loads.database.schema, number)
+        jobs = [job for job in rest.jobs() if job["name"].startswith(ours)]
         assert [job["state"] for job in jobs] == ["CANCELED"]
         eventually("free slots", lambda: rest.overview()["slots-available"] == rest.overview()["slots-total"])
 
@@ -82,7 +82,7 @@ def test_what_a_killed_process_left_of_a_cancelled_request_goes_when_it_is_asked
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=PATIENCE_S)
     cancel(loads, florin, number)
-    folder = Path(loads.scratch) / f"request-{number}"
+    folder = loads.folder(number)
     assert folder.exists()
     again = loads.start(number)
     again.communicate(timeout=PATIENCE_S)
