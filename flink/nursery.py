@@ -9,6 +9,7 @@ Asked over a Unix socket in a folder of this user's own; it ends with its TaskMa
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import gc
 import hashlib
@@ -40,6 +41,8 @@ IMPORTED = (
     "yoyo",
 )  # fmt: skip
 """Modules of other people that workers of all jobs import; one that is not installed is left out."""
+MALLOPT = {"MALLOC_ARENA_MAX": -8, "MALLOC_TRIM_THRESHOLD_": -1}
+"""Variables that glibc reads when a program starts, which a forked one does not, and their numbers in malloc.h."""
 ANSWER_S = 120.0
 PID = ".pid"
 _MOST = 1 << 20
@@ -77,6 +80,14 @@ def _folder() -> Path:
 def pids(taskmanager: int) -> list[int]:
     """Of a TaskManager's nurseries: more than one after packages have changed. Of one that was killed, too."""
     return [int(file.read_text(encoding="ascii")) for file in _folder().glob(f"{taskmanager}-*{PID}")]
+
+
+def _obey_malloc(environment: dict[str, str]) -> None:
+    """Do what glibc does of `MALLOPT`; to be called before there are threads."""
+    found = {number: int(environment[name]) for name, number in MALLOPT.items() if name in environment}
+    if found and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        for number, value in found.items():
+            libc.mallopt(number, value)
 
 
 class Worker:
@@ -242,6 +253,7 @@ class Nursery:
                 os.close(file)
             os.environ.clear()
             os.environ.update(told["environment"])
+            _obey_malloc(told["environment"])
             os.chdir(told["cwd"])
             self._work(told["folder"], told["arguments"])
             code = 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +18,30 @@ from transforms.subledger.jit import Longs, Words
 
 LIMIT: Final = 200_000
 """Rows of a merged block at most."""
+_MOST_READ: Final = 4096
+"""Rows that are read to find a key's place among them."""
 _COLUMNS: Final = ("order_hash", "trade_date", "order_seq", "source_id", "version", "file", "line")
 _TIES: Final = [(name, "ascending") for name in ("run", "source_id", "version", "file", "line")]
-Run: TypeAlias = "pa.Table | pa.RecordBatch"
 _Key: TypeAlias = tuple[int, int, int, bytes, int, int, int]
+
+
+class Run(Protocol):
+    """Rows (`ENTRY`) in order, which are read when they are asked for, and some of their numbers, which are there."""
+
+    num_rows: int
+    grid: int
+    """A row of any `grid` rows that follow each other is a sample."""
+
+    @property
+    def sampled(self) -> Longs:
+        """Where samples are, in order."""
+
+    @property
+    def samples(self) -> Words:
+        """`numbers_of` these rows."""
+
+    def rows(self, first: int, stop: int) -> pa.Table:
+        """Rows from `first` up to `stop`."""
 
 
 def sort(batch: pa.RecordBatch, keep: npt.NDArray[np.bool_] | None = None) -> pa.RecordBatch:
@@ -57,6 +77,13 @@ def _settle(batch: pa.RecordBatch, order: Longs, tied: npt.NDArray[np.bool_]) ->
     order[places] = order[places][pc.sort_indices(keys, _TIES).to_numpy()]
 
 
+def numbers_of(batch: pa.RecordBatch | pa.Table) -> Words:
+    """What rows go by before their texts: (3, rows) numbers, the first ones first."""
+    hashes, dates, sequences = (_numbers(batch.column(name)) for name in _COLUMNS[:3])
+    # Dates before 1970 are negative.
+    return np.stack([hashes, (dates.astype(np.int64) + 2**31).astype(np.uint64), sequences])
+
+
 def _numbers(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
     if isinstance(column, pa.ChunkedArray):
         column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
@@ -88,38 +115,36 @@ def merge(
     """The rows of sorted runs in order, in blocks of at most `limit` rows; runs are read as far as they are needed.
 
     `arrange` brings a block's rows into order, and may leave some out. A block has at least half of `limit` rows less
-    one for each run, unless it is the last one. Raises ValueError for more runs than half of `limit`.
+    the grid for each run, unless it is the last one. Raises ValueError for a limit of less than two grids for each run.
     """
     left = [_Cursor(run) for run in runs if run.num_rows]
-    if 2 * len(left) > limit:
+    grid = max((run.grid for run in runs), default=1)
+    if 2 * grid * len(left) > limit:
         raise ValueError(
             f"{len(left)} runs cannot be merged in blocks of {limit} rows: give larger blocks or fewer runs"
         )
     while left:
-        bound = _bound(left, limit)
+        bound = _bound(left, grid, limit)
         parts = [cursor.take(bound) for cursor in left]
         block = pa.concat_tables([part for part in parts if part.num_rows]).combine_chunks()
         yield arrange(block.to_batches()[0])
         left = [cursor for cursor in left if cursor.rows_left()]
 
 
-def _bound(left: Sequence[_Cursor], limit: int) -> _Key | None:
+def _bound(left: Sequence[_Cursor], grid: int, limit: int) -> _Key | None:
     """A key up to which all runs together have `limit` rows at most; None if they have no more at all.
 
-    Of every run each step-th row is a candidate. Up to the n-th candidate there are n steps of rows, and less than a
-    step of each run after the last of its candidates.
+    Of every run a sample of each `step` rows is a candidate. Up to the n-th candidate there are n steps of rows at
+    most, and less than a step of each run after the last of its candidates.
     """
     if sum(cursor.rows_left() for cursor in left) <= limit:
         return None
-    step = limit // (2 * len(left))
-    wanted = limit // step - len(left)
-    rows = [cursor.candidates(step, wanted) for cursor in left]
-    whose = np.repeat(np.arange(len(left)), [len(found) for found in rows])
-    places = np.concatenate(rows)
-    numbers = [
-        np.concatenate([cursor.numbers[column][found] for cursor, found in zip(left, rows, strict=True)])
-        for column in range(3)
-    ]
+    each = limit // (2 * grid * len(left))
+    wanted = limit // (each * grid) - len(left)
+    found = [cursor.candidates(each, wanted) for cursor in left]
+    whose = np.repeat(np.arange(len(left)), [len(places) for places, _ in found])
+    places = np.concatenate([places for places, _ in found])
+    numbers = np.concatenate([samples for _, samples in found], axis=1)
     order = np.lexsort(numbers[::-1])
     at = order[wanted - 1]
     before, tied = np.zeros(len(order), bool), np.ones(len(order), bool)
@@ -134,36 +159,68 @@ class _Cursor:
     """Where a run is read."""
 
     def __init__(self, run: Run) -> None:
-        self._rows = pa.Table.from_batches([run]) if isinstance(run, pa.RecordBatch) else run
-        self.numbers = [_numbers(self._rows.column(name)) for name in _COLUMNS[:3]]
-        self._others = [self._rows.column(name) for name in _COLUMNS[3:]]
+        self._run = run
         self._at = 0
 
     def rows_left(self) -> int:
         """Rows not taken yet."""
-        return int(self._rows.num_rows) - self._at
+        return self._run.num_rows - self._at
 
-    def candidates(self, step: int, count: int) -> Longs:
-        """Each step-th row of those left, `count` of them at most."""
-        stop = min(self._at + step * count, self._rows.num_rows)
-        return np.arange(self._at + step - 1, stop, step, dtype=np.int64)
+    def candidates(self, each: int, count: int) -> tuple[Longs, Words]:
+        """Each of so many samples of the rows left, `count` of them at most: their places and numbers."""
+        first = int(self._run.sampled.searchsorted(self._at))
+        which = slice(first + each - 1, first + each * count, each)
+        return self._run.sampled[which], self._run.samples[:, which]
 
     def key(self, row: int) -> _Key:
         """The key of a row, as Python compares it."""
-        source_id, version, file, line = (column[row].as_py() for column in self._others)
-        hashed, dated, sequence = (int(column[row]) for column in self.numbers)
-        return hashed, dated, sequence, source_id.encode(), version, file, line
+        return _keys(self._run.rows(row, row + 1))[0]
 
     def take(self, bound: _Key | None) -> pa.Table:
         """The rows left up to a key."""
-        first, stop = self._at, int(self._rows.num_rows)
-        if bound is not None:
-            low = first
-            for number, column in zip(bound[:3], self.numbers, strict=True):
-                part = column[low:stop]
-                value = part.dtype.type(number)
-                low, stop = (low + int(part.searchsorted(value, side)) for side in ("left", "right"))
-            # Rows that are equal by numbers go by their texts.
+        first, stop = self._at, self._run.num_rows
+        if bound is None:
+            self._at = stop
+            return self._run.rows(first, stop)
+        low, stop = self._around(bound)
+        low = max(low, first)
+        if stop - low > _MOST_READ:  # very many rows that are equal by numbers
             stop = bisect_right(range(stop), bound, lo=low, key=self.key)
-        self._at = stop
-        return self._rows.slice(first, stop - first)
+            self._at = stop
+            return self._run.rows(first, stop)
+        found = self._run.rows(first, stop)
+        self._at = low + _rows_up_to(found.slice(low - first), bound)
+        return found.slice(0, self._at - first)
+
+    def _around(self, bound: _Key) -> tuple[int, int]:
+        """Rows before the first number are up to the key, rows from the second one on are not."""
+        sampled = self._run.sampled
+        low, high = _equal_range(self._run.samples, bound)
+        return (
+            int(sampled[low - 1]) + 1 if low else 0,
+            int(sampled[high]) if high < len(sampled) else self._run.num_rows,
+        )
+
+
+def _rows_up_to(rows: pa.Table, bound: _Key) -> int:
+    """How many rows, which are in order, are up to a key."""
+    low, stop = _equal_range(numbers_of(rows), bound)
+    # Rows that are equal by numbers go by their texts.
+    return low if low == stop else low + bisect_right(_keys(rows.slice(low, stop - low)), bound)
+
+
+def _equal_range(numbers: Words, bound: _Key) -> tuple[int, int]:
+    """Where the rows begin and end that are equal to a key by numbers, of rows in order."""
+    low, stop = 0, numbers.shape[1]
+    for number, column in zip(bound[:3], numbers, strict=True):
+        part = column[low:stop]
+        value = part.dtype.type(number)
+        low, stop = (low + int(part.searchsorted(value, side)) for side in ("left", "right"))
+    return low, stop
+
+
+def _keys(rows: pa.Table) -> list[_Key]:
+    """The keys of rows, as Python compares them."""
+    names, *others = (rows.column(name).to_pylist() for name in _COLUMNS[3:])
+    texts = (name.encode() for name in names)
+    return list(zip(*numbers_of(rows).tolist(), texts, *others, strict=True))

@@ -27,6 +27,7 @@ from transforms.subledger_load.model import (
     Trouble,
 )  # fmt: skip
 from transforms.subledger_load.progress import say_stage
+from transforms.subledger_load.runs import hashes_of
 from transforms.subledger_load.scan import merged_zone
 from transforms.subledger_load.scratch import Scratch
 
@@ -117,10 +118,7 @@ def _tasks(scratch: Scratch, runs: Sequence[Run], twice: Marks, has_books: bool)
 
 def _of_hashes(scratch: Scratch, run: Run, make: Callable[[Words], T]) -> T:
     """Something made of a run's order hashes; of the run itself nothing stays in memory."""
-    mapped = scratch.map_table(run.path)
-    made = make(mapped.table.column("order_hash").chunk(0).to_numpy())
-    mapped.forget()
-    return made
+    return make(hashes_of(scratch, run.path))
 
 
 def _samples(hashes: Words) -> Words:

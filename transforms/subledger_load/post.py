@@ -22,6 +22,7 @@ from transforms.subledger_load.duplicates import Marked
 from transforms.subledger_load.loader import Loader
 from transforms.subledger_load.model import BLOCK_ROWS, Load, PostReport, Task
 from transforms.subledger_load.progress import Progress
+from transforms.subledger_load.runs import GRID, RunPart, RunReader
 from transforms.subledger_load.scratch import Scratch, Spill
 
 _GIVE_UP_S = 60.0
@@ -49,8 +50,7 @@ class _Post:
     def __init__(self, load: Load, task: Task, loader: Loader, progress: Progress) -> None:
         self._load, self._task, self._loader, self._progress = load, task, loader, progress
         self._scratch = Scratch(load.scratch)
-        self._mapped = [self._scratch.map_table(path) for path in task.runs]
-        self._runs = [run.table for run in self._mapped]
+        self._runs = [RunReader(self._scratch, path) for path in task.runs]
         self._places = self._scratch.read_array(task.places)
         self._twice = Marked(self._scratch, task.duplicates) if task.duplicates else None
         settings = load.settings
@@ -89,31 +89,29 @@ class _Post:
         """The task's rows in order: a fine range at once, or in parts if an instrument made it large."""
         for fine in range(self._task.first, self._task.stop):
             parts = [
-                run.slice(int(place[fine]), int(place[fine + 1] - place[fine]))
+                run.part(int(place[fine]), int(place[fine + 1]))
                 for run, place in zip(self._runs, self._places, strict=True)
                 if place[fine + 1] > place[fine]
             ]
-            for block in self._merged(parts):
-                yield block
-                for run in self._mapped:
-                    run.forget()
+            yield from self._merged(parts)
 
     def _wanted(self) -> npt.NDArray[np.uint64]:
         """Event ids that the task's cancels and corrects refer to."""
-        found = []
-        for run, place in zip(self._runs, self._places, strict=True):
-            first, stop = int(place[self._task.first]), int(place[self._task.stop])
-            part = run.select(["ref_hi", "ref_lo"]).slice(first, stop - first).drop_null()
-            if part.num_rows:
-                found.append(np.stack([part["ref_hi"].to_numpy(), part["ref_lo"].to_numpy()], axis=1))
-        return np.concatenate(found) if found else np.empty((0, 2), np.uint64)
+        first, stop = self._task.first, self._task.stop
+        return np.concatenate(
+            [
+                run.references(int(place[first]), int(place[stop]))
+                for run, place in zip(self._runs, self._places, strict=True)
+            ]
+        )
 
-    def _merged(self, parts: list[pa.Table]) -> Iterator[pa.RecordBatch]:
+    def _merged(self, parts: list[RunPart]) -> Iterator[pa.RecordBatch]:
         rows = sum(part.num_rows for part in parts)
         if 0 < rows <= 2 * BLOCK_ROWS:
-            yield self._sorted(pa.concat_tables(parts).combine_chunks().to_batches()[0])
+            tables = [part.rows(0, part.num_rows) for part in parts]
+            yield self._sorted(pa.concat_tables(tables).combine_chunks().to_batches()[0])
         elif rows:
-            yield from order.merge(parts, max(BLOCK_ROWS, 2 * len(parts)), self._sorted)
+            yield from order.merge(parts, max(BLOCK_ROWS, 2 * GRID * len(parts)), self._sorted)
 
     def _sorted(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """The rows in order without duplicates, which are rejected."""

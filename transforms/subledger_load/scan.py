@@ -16,6 +16,7 @@ from transforms.subledger.parse import parse_block
 from transforms.subledger_load.files import header_of
 from transforms.subledger_load.model import RUN_ROWS, Load, Piece, Run, ScanReport, row_code
 from transforms.subledger_load.progress import Progress
+from transforms.subledger_load.runs import write_run
 from transforms.subledger_load.scratch import Scratch, Spill
 
 Words = npt.NDArray[np.uint64]
@@ -95,7 +96,7 @@ class _Scan:
         name = f"runs/{self._piece.number}-{len(self._runs)}"
         self._scratch.write_array(f"{name}.keys.npy", keys_of(rows))
         self._note_ranges(rows)
-        self._scratch.write_batches(name, ENTRY, [order.sort(rows)])
+        write_run(self._scratch, name, order.sort(rows))
         self._runs.append(Run(name, f"{name}.keys.npy", rows.num_rows))
 
     def _note_ranges(self, rows: pa.RecordBatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import socket
 import subprocess
@@ -26,7 +27,7 @@ pytestmark = [
 
 ROOT = Path(nursery.__file__).parents[1]
 PROGRAM = f"""
-import os, sys, time
+import ctypes, os, sys, threading, time
 from pathlib import Path
 sys.path.append({str(ROOT)!r})
 from flink import nursery
@@ -36,6 +37,14 @@ def work(folder, arguments):
         raise SystemExit(int(arguments[1]))
     if arguments[0] == "fail":
         raise ValueError("this worker was told to fail")
+    if arguments[0] == "heaps":
+        libc = ctypes.CDLL(None)
+        made = threading.Barrier(5)
+        for _ in range(4):
+            threading.Thread(target=lambda: (libc.malloc(1000), made.wait(), time.sleep(600)), daemon=True).start()
+        made.wait()
+        libc.malloc_stats()
+        raise SystemExit(0)
     Path(folder, "worker").write_text(f"{{os.environ['TOLD']}} {{os.getcwd()}}")
     time.sleep(600)
 
@@ -48,8 +57,11 @@ if sys.argv[1] == nursery.NURSERY:
 
 
 @pytest.fixture
-def taskmanager(monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes]]:
+def taskmanager(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[subprocess.Popen[bytes]]:
     """A process that stands for a TaskManager; sockets are in a folder of the test's own, whose path is short."""
+    tmp_path_factory.getbasetemp()  # else pytest's own would be made in there
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         monkeypatch.setattr("tempfile.tempdir", folder)
         process = subprocess.Popen(["sleep", "600"])
@@ -95,6 +107,21 @@ def test_a_worker_has_the_watchers_environment_and_folder(
     assert worker.ended(0.01) is None
     worker.stop(10)
     assert gone(worker.pid)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has these settings")
+@pytest.mark.parametrize(("given", "heaps"), [({}, {2, 3, 4, 5}), ({"MALLOC_ARENA_MAX": "1"}, {1})])
+def test_a_forked_worker_obeys_settings_that_glibc_reads_at_a_programs_start(
+    taskmanager: subprocess.Popen[bytes], program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str], given: dict[str, str], heaps: set[int],
+) -> None:  # fmt: skip
+    """Heaps of four threads and the first one."""
+    for name in nursery.MALLOPT:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert ended(nursery.fork(program, taskmanager.pid, str(tmp_path), ["heaps"])) == 0
+    assert capfd.readouterr().err.count("Arena ") in heaps
 
 
 def test_exit_codes_come_back(taskmanager: subprocess.Popen[bytes], program: str, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability.api import beam_runner_api_pb2
 from google.protobuf import json_format
 
-from flink import submit
+from flink import nursery, submit
 from flink.errors import StackError
 from flink.records import JobRecord
 
@@ -62,6 +62,13 @@ def test_another_worker_command_comes_from_the_environment(monkeypatch: pytest.M
     options = submit.flink_defaults([], "transfer", 2)
     [config] = [part.split("=", 1)[1] for part in options if part.startswith("--environment_config=")]
     assert json.loads(config) == {"command": "/opt/florin/worker"}
+
+
+def test_workers_of_bounded_jobs_keep_what_was_freed_in_one_heap() -> None:
+    options = submit.flink_defaults([], "subledger", 2, streaming=False)
+    [config] = [part.split("=", 1)[1] for part in options if part.startswith("--environment_config=")]
+    assert json.loads(config)["env"] == {"MALLOC_ARENA_MAX": "1"}
+    assert set(submit.BOUNDED_ENV) <= set(nursery.MALLOPT)
 
 
 def test_no_cluster_names_address_its_origin_and_the_command_that_starts_one() -> None:

@@ -10,13 +10,27 @@ import pyarrow as pa
 import pytest
 
 from transforms.subledger.fields import COLUMNS
-from transforms.subledger.order import merge, order_of, positions, sort, splitters
+from transforms.subledger.order import merge, numbers_of, order_of, positions, sort, splitters
 from transforms.subledger.parse import parse_block, read_header
 from transforms.subledger.settings import Settings
 
 pytestmark = pytest.mark.unit
 
 _SETTINGS = Settings("t", "e", "EUR", "", ((202601, True),), 1)
+
+
+class InMemory:
+    """A run whose rows are there, with a sample of any `grid` rows."""
+
+    def __init__(self, batch: pa.RecordBatch, grid: int = 1) -> None:
+        self.grid = grid
+        self._batch = batch
+        self.num_rows = batch.num_rows
+        self.sampled = np.arange(self.grid - 1, self.num_rows, self.grid)
+        self.samples = numbers_of(batch)[:, self.sampled]
+
+    def rows(self, first: int, stop: int) -> pa.Table:
+        return pa.Table.from_batches([self._batch.slice(first, stop - first)])
 
 
 def _rows(count: int, seed: int, names: str) -> pa.RecordBatch:
@@ -50,10 +64,10 @@ def test_ids_of_digits_go_by_their_number_and_before_texts() -> None:
     assert sort(rows).column("source_id").to_pylist() == ["9", "10", "A", "AAAAAAAAAA", "AAAAAAAAAB", "B"]
 
 
-@pytest.mark.parametrize("limit", [40, 500, 100_000])
-def test_merged_runs_are_the_sorted_whole_in_blocks_that_hold(limit: int) -> None:
+@pytest.mark.parametrize(("limit", "grid"), [(40, 1), (500, 1), (500, 7), (900, 64), (100_000, 64)])
+def test_merged_runs_are_the_sorted_whole_in_blocks_that_hold(limit: int, grid: int) -> None:
     runs = [sort(_rows(random.Random(seed).randrange(1, 700), seed, "TRADE-2026-")) for seed in range(7)]
-    blocks = list(merge([pa.Table.from_batches([run]) for run in runs], limit))
+    blocks = list(merge([InMemory(run, grid) for run in runs], limit))
     assert pa.Table.from_batches(blocks).equals(pa.Table.from_batches([_whole(runs)]))
     assert max(block.num_rows for block in blocks) <= limit
 
@@ -68,14 +82,14 @@ def _hot(count: int, first_day: int, file: int) -> pa.RecordBatch:
     return sort(parse_block("\n".join(lines).encode(), read_header(",".join(COLUMNS).encode()), file, 2, _SETTINGS)[0])
 
 
-@pytest.mark.parametrize("same_day", [False, True])
-def test_blocks_are_full_whether_runs_follow_each_other_or_overlap(same_day: bool) -> None:
+@pytest.mark.parametrize(("same_day", "grid"), [(False, 1), (True, 1), (False, 16), (True, 16)])
+def test_blocks_are_full_whether_runs_follow_each_other_or_overlap(same_day: bool, grid: int) -> None:
     runs = [_hot(300, 1 if same_day else 1 + file, file) for file in range(9)]
-    blocks = list(merge(runs, 400))
+    blocks = list(merge([InMemory(run, grid) for run in runs], 400))
     assert pa.Table.from_batches(blocks).equals(pa.Table.from_batches([_whole(runs)]))
     sizes = [block.num_rows for block in blocks]
     assert max(sizes) <= 400
-    assert min(sizes[:-1]) >= 400 // 2 - len(runs)
+    assert min(sizes[:-1]) >= 400 // 2 - grid * len(runs)
 
 
 def test_rows_equal_by_all_numbers_are_cut_where_their_texts_differ() -> None:
@@ -87,14 +101,14 @@ def test_rows_equal_by_all_numbers_are_cut_where_their_texts_differ() -> None:
         lines = [f"{name},1,INCOME,e,2026-01-01,,A,I,,,EUR,1,,,," for name in names[file::5]]
         runs.append(sort(parse_block("\n".join(lines).encode(), header, file, 2, _SETTINGS)[0]))
     assert len(set(_whole(runs).column("order_seq").to_pylist())) == 1
-    blocks = list(merge(runs, 100))
+    blocks = list(merge([InMemory(run) for run in runs], 100))
     assert [name for block in blocks for name in block.column("source_id").to_pylist()] == sorted(names)
     assert max(block.num_rows for block in blocks) <= 100
 
 
 def test_more_runs_than_blocks_have_room_for_are_refused() -> None:
     with pytest.raises(ValueError, match="3 runs cannot be merged in blocks of 5 rows"):
-        list(merge([_rows(4, seed, "T") for seed in range(3)], 5))
+        list(merge([InMemory(_rows(4, seed, "T")) for seed in range(3)], 5))
 
 
 def test_ranges_hold_whole_instruments_and_every_row_once() -> None:
@@ -110,5 +124,5 @@ def test_ranges_hold_whole_instruments_and_every_row_once() -> None:
 
 def test_nothing_is_in_order() -> None:
     assert len(order_of(_rows(0, 1, ""))) == 0
-    assert list(merge([_rows(0, 1, "")])) == []
+    assert list(merge([InMemory(_rows(0, 1, ""))])) == []
     assert len(splitters(np.zeros(0, np.uint64), 4)) == 3
