@@ -69,10 +69,16 @@ def measure(plan: Plan, say: Console) -> dict[str, Any]:
     for workers in TASKMANAGERS:
         with bench_stack(taskmanagers=workers) as stack:
             ledger = Ledger(stack, say)
+            last = workers == max(TASKMANAGERS)
+            # Before and after what is compared with it: a machine's speed may change meanwhile.
+            ceilings = [ceiling(ledger, plan, say)] if last else []
             rates[str(workers)] = throughput(ledger, workers, plan, figures)
-            if workers < max(TASKMANAGERS):
+            if not last:
                 continue
-            figures |= ceiling(ledger, plan, say)
+            ceilings.append(ceiling(ledger, plan, say))
+            figures |= ceilings[-1]
+            figures["ceilings_per_s"] = [round(one["ceiling_per_s"]) for one in ceilings]
+            figures["ceiling_per_s"] = round(sum(one["ceiling_per_s"] for one in ceilings) / len(ceilings))
             figures |= side_by_side(ledger, plan, say)
             figures |= memory_of_loads(ledger, plan, say)
             say.print("steps alone, COPY and ADBC ...")
