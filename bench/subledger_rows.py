@@ -12,13 +12,14 @@ import pyarrow as pa
 from transforms.subledger import fields
 from transforms.subledger.book import Book
 from transforms.subledger.opening import Opening
-from transforms.subledger.order import merge, sort
+from transforms.subledger.order import InMemory, merge, sort
 from transforms.subledger.parse import parse_block, read_header
 from transforms.subledger.rules import parse_rules
 from transforms.subledger.rulesets import text_of
 from transforms.subledger.settings import Settings
 from transforms.subledger_load.loader import columns_of
 from transforms.subledger_load.model import BLOCK_ROWS, FILE_ROWS, RUN_ROWS
+from transforms.subledger_load.runs import GRID
 from transforms.subledger_simulate import HEADER, Mix, Simulator, World
 
 WORLD = World()
@@ -68,7 +69,7 @@ def make(text: list[bytes]) -> Made:
     book = Book(told, parse_rules(told.rules_text), fields.first_je_no(1, 0))
     nothing = Opening.empty()
     headers, lines = [], []
-    merged = merge(runs, BLOCK_ROWS)
+    merged = merge(timed("merge", lambda: [InMemory(run, GRID) for run in runs]), BLOCK_ROWS)
     while (batch := timed("merge", next, merged, None)) is not None:
         book.needs(batch)
         book.supply(nothing)

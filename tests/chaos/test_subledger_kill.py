@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from tests.cluster.ledger_loads import Loads, at_work
 from tests.conftest import Florin, eventually
+from transforms.subledger_db import staging
 
 pytestmark = [pytest.mark.chaos, pytest.mark.xdist_group("second stack")]
 
@@ -110,3 +114,39 @@ def test_kill_of_the_submitting_process(loads: Loads) -> None:
         process.communicate(timeout=PATIENCE_S)
     finish(loads, number)
     loads.check_published(number, totals)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("victim", ["taskmanager", "workers", "postgres", "submitter"])
+def test_kill_while_keys_are_made(loads: Loads, florin: Florin, victim: str) -> None:
+    """Whoever makes keys is killed while it waits for a leaf that somebody reads, and the reader goes away then."""
+    number, totals = submitted(loads, f"keys-{victim}")
+    process = loads.start(number)
+    killed: list[int] = []
+    # A connection that ends with PostgreSQL says so when it is left.
+    with suppress(psycopg.OperationalError), loads.connect() as watch, loads.connect() as reader, reader.transaction():
+        eventually("leaves", lambda: bool(staging.leaves(watch, number)), PATIENCE_S)
+        leaf = min(staging.leaves(watch, number))
+        reader.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(sql.Identifier(leaf)))
+        eventually("somebody waits for the leaf", lambda: _waited_for(watch, leaf), PATIENCE_S)
+        killed = _pids(florin, victim) or [process.pid]
+        for pid in killed:
+            kill(pid)
+    assert killed
+    process.communicate(timeout=PATIENCE_S)
+    eventually("PostgreSQL answers", lambda: answers(loads), PATIENCE_S)
+    finish(loads, number)
+    loads.check_published(number, totals)
+
+
+def _waited_for(connection: psycopg.Connection[Any], leaf: str) -> bool:
+    waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = to_regclass(%s) AND NOT granted)"
+    return connection.execute(waits, (leaf,)).fetchone() == (True,)
+
+
+def _pids(florin: Florin, victim: str) -> list[int]:
+    if victim == "taskmanager":
+        return [florin.taskmanagers_at_work()[0].pid]
+    if victim == "workers":
+        return [worker.pid for worker in florin.workers()]
+    return [florin.pid("postgres")] if victim == "postgres" else []

@@ -44,6 +44,21 @@ class Run(Protocol):
         """Rows from `first` up to `stop`."""
 
 
+class InMemory:
+    """A run whose rows are in memory."""
+
+    def __init__(self, batch: pa.RecordBatch, grid: int = 1) -> None:
+        self.grid = grid
+        self.num_rows: int = batch.num_rows
+        self.sampled: Longs = np.arange(grid - 1, self.num_rows, grid)
+        self.samples = numbers_of(batch)[:, self.sampled]
+        self._batch = batch
+
+    def rows(self, first: int, stop: int) -> pa.Table:
+        """Rows from `first` up to `stop`."""
+        return pa.Table.from_batches([self._batch.slice(first, stop - first)])
+
+
 def sort(batch: pa.RecordBatch, keep: npt.NDArray[np.bool_] | None = None) -> pa.RecordBatch:
     """Rows (`ENTRY`) in order; with `keep`, a flag of each row, those without it are left out."""
     order = order_of(batch)

@@ -10,27 +10,13 @@ import pyarrow as pa
 import pytest
 
 from transforms.subledger.fields import COLUMNS
-from transforms.subledger.order import merge, numbers_of, order_of, positions, sort, splitters
+from transforms.subledger.order import InMemory, merge, order_of, positions, sort, splitters
 from transforms.subledger.parse import parse_block, read_header
 from transforms.subledger.settings import Settings
 
 pytestmark = pytest.mark.unit
 
 _SETTINGS = Settings("t", "e", "EUR", "", ((202601, True),), 1)
-
-
-class InMemory:
-    """A run whose rows are there, with a sample of any `grid` rows."""
-
-    def __init__(self, batch: pa.RecordBatch, grid: int = 1) -> None:
-        self.grid = grid
-        self._batch = batch
-        self.num_rows = batch.num_rows
-        self.sampled = np.arange(self.grid - 1, self.num_rows, self.grid)
-        self.samples = numbers_of(batch)[:, self.sampled]
-
-    def rows(self, first: int, stop: int) -> pa.Table:
-        return pa.Table.from_batches([self._batch.slice(first, stop - first)])
 
 
 def _rows(count: int, seed: int, names: str) -> pa.RecordBatch:
