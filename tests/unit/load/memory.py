@@ -25,9 +25,11 @@ class Memory:
         self.sent: list[tuple[str, bytes, bytes | None, int]] = []
         self._fault = fault
         self._seen = 0
+        # What is sent between two polls arrives at the first one's time: a slow machine must not let it expire.
+        self._now = self.now()
         for id, cover, ndc in ACCOUNTS + TIGHT:
             account = {"currency": "USD", "cover": cover, "ndc": ndc}
-            self.hub.admin({"addParticipant": {"id": id, "accounts": [account]}}, self.now())
+            self.hub.admin({"addParticipant": {"id": id, "accounts": [account]}}, self._now)
 
     @staticmethod
     def now() -> int:
@@ -36,13 +38,13 @@ class Memory:
     def send(self, topic: str, value: bytes, key: bytes | None, partition: int) -> None:
         self.sent.append((topic, value, key, partition))
         if topic == self.hub.topics.log:
-            self.hub.append(partition, value, self.now(), key)
+            self.hub.append(partition, value, self._now, key)
         else:
-            self.hub.send(topic, value, self.now())
+            self.hub.send(topic, value, self._now)
 
     def poll(self, limit: int, timeout_s: float) -> list[bytes]:
         time.sleep(timeout_s / 10)
-        now = self.now()
+        self._now = now = self.now()
         self.hub.run(now)
         if any((shard.deadline() or now + 1) <= now for shard in self.hub.shards):
             self.hub.tick(now)

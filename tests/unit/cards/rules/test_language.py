@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -23,6 +23,7 @@ from transforms.cards.rules.language import parse, version_of
 from transforms.cards.rules.model import SEVERITIES, RuleSet
 from transforms.cards.rules.native import NATIVES, native_value
 from transforms.cards.rulesets import SHIPPED, shipped, text_of
+from transforms.rule_text.places import RuleSetError
 
 pytestmark = pytest.mark.unit
 
@@ -249,7 +250,14 @@ def random_columns(rng: random.Random) -> NDArray[np.int64]:
 @given(st.randoms(use_true_random=False))
 def test_kernel_and_explain_decide_alike(rng: random.Random) -> None:
     conditions = [Writer(rng).condition() for _ in range(8)]
-    ruleset = a_set(*(f"({each})" for each in conditions), zone=rng.choice(["UTC", "Europe/Berlin", "Asia/Kolkata"]))
+    zone = rng.choice(["UTC", "Europe/Berlin", "Asia/Kolkata"])
+    try:
+        ruleset = a_set(*(f"({each})" for each in conditions), zone=zone)
+    except RuleSetError as error:
+        # Days times days are more milliseconds than numbers go.
+        if any("the result is too large" not in one.message for one in error.mistakes):
+            raise
+        reject()
     for _ in range(10):
         fired(ruleset, random_columns(rng))
 
