@@ -123,6 +123,7 @@ def work(folder: str, arguments: list[str]) -> None:
     # What is imported stays; what a core keeps is not cyclic. The default would go through all of it again and again.
     gc.freeze()
     gc.set_threshold(20_000, 20, 100)
+    # Who posts a ledger has a file of each of its runs open.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     worker.main([sys.argv[0]])

@@ -26,19 +26,14 @@ _Key: TypeAlias = tuple[int, int, int, bytes, int, int, int]
 
 
 class Run(Protocol):
-    """Rows (`ENTRY`) in order, which are read when they are asked for, and some of their numbers, which are there."""
+    """Rows (`ENTRY`) in order, which are read when they are asked for."""
 
     num_rows: int
     grid: int
     """A row of any `grid` rows that follow each other is a sample."""
 
-    @property
-    def sampled(self) -> Longs:
-        """Where samples are, in order."""
-
-    @property
-    def samples(self) -> Words:
-        """`numbers_of` these rows."""
+    def samples(self) -> tuple[Longs, Words]:
+        """Where samples are, in order, and `numbers_of` these rows."""
 
     def rows(self, first: int, stop: int) -> pa.Table:
         """Rows from `first` up to `stop`."""
@@ -50,9 +45,12 @@ class InMemory:
     def __init__(self, batch: pa.RecordBatch, grid: int = 1) -> None:
         self.grid = grid
         self.num_rows: int = batch.num_rows
-        self.sampled: Longs = np.arange(grid - 1, self.num_rows, grid)
-        self.samples = numbers_of(batch)[:, self.sampled]
         self._batch = batch
+
+    def samples(self) -> tuple[Longs, Words]:
+        """Where samples are, and their numbers."""
+        sampled: Longs = np.arange(self.grid - 1, self.num_rows, self.grid)
+        return sampled, numbers_of(self._batch)[:, sampled]
 
     def rows(self, first: int, stop: int) -> pa.Table:
         """Rows from `first` up to `stop`."""
@@ -175,6 +173,7 @@ class _Cursor:
 
     def __init__(self, run: Run) -> None:
         self._run = run
+        self._sampled, self._samples = run.samples()
         self._at = 0
 
     def rows_left(self) -> int:
@@ -183,9 +182,9 @@ class _Cursor:
 
     def candidates(self, each: int, count: int) -> tuple[Longs, Words]:
         """Each of so many samples of the rows left, `count` of them at most: their places and numbers."""
-        first = int(self._run.sampled.searchsorted(self._at))
+        first = int(self._sampled.searchsorted(self._at))
         which = slice(first + each - 1, first + each * count, each)
-        return self._run.sampled[which], self._run.samples[:, which]
+        return self._sampled[which], self._samples[:, which]
 
     def key(self, row: int) -> _Key:
         """The key of a row, as Python compares it."""
@@ -209,8 +208,8 @@ class _Cursor:
 
     def _around(self, bound: _Key) -> tuple[int, int]:
         """Rows before the first number are up to the key, rows from the second one on are not."""
-        sampled = self._run.sampled
-        low, high = _equal_range(self._run.samples, bound)
+        sampled = self._sampled
+        low, high = _equal_range(self._samples, bound)
         return (
             int(sampled[low - 1]) + 1 if low else 0,
             int(sampled[high]) if high < len(sampled) else self._run.num_rows,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -35,8 +34,6 @@ TASKS, TASKS_OF_MANY, MANY_ROWS = 16, 64, 20_000_000
 """How many tasks; of the rows alone, not of the workers: entry numbers depend on it."""
 _SAMPLES = 64
 _WHERE = "`python -m jobs.subledger report rejects` says why"
-
-T = TypeVar("T")
 
 
 def plan(load: Load, told: Sequence[FileReport | ScanReport | Trouble]) -> tuple[PlanReport | Trouble, list[Task]]:
@@ -104,8 +101,8 @@ def share_refusal(load: Load, read: int, rejected: int) -> str | None:
 def _tasks(scratch: Scratch, runs: Sequence[Run], twice: Marks, has_books: bool) -> list[Task]:
     rows = sum(run.rows for run in runs)
     fine = max(1, -(-rows // BLOCK_ROWS))
-    between = order.splitters(np.concatenate([_of_hashes(scratch, run, _samples) for run in runs]), fine)
-    places = np.stack([_of_hashes(scratch, run, lambda hashes: order.positions(hashes, between)) for run in runs])
+    between = order.splitters(np.concatenate([_samples(hashes_of(scratch, run.path)) for run in runs]), fine)
+    places = np.stack([order.positions(hashes_of(scratch, run.path), between) for run in runs])
     name = scratch.write_array("plan/places.npy", places)
     duplicates = twice.write(scratch, "plan/duplicates") if twice.count else None
     paths = tuple(run.path for run in runs)
@@ -114,11 +111,6 @@ def _tasks(scratch: Scratch, runs: Sequence[Run], twice: Marks, has_books: bool)
         count = int((places[:, stop] - places[:, first]).sum())
         found.append(Task(len(found), first, stop, count, paths, name, duplicates, has_books))
     return found
-
-
-def _of_hashes(scratch: Scratch, run: Run, make: Callable[[Words], T]) -> T:
-    """Something made of a run's order hashes; of the run itself nothing stays in memory."""
-    return make(hashes_of(scratch, run.path))
 
 
 def _samples(hashes: Words) -> Words:

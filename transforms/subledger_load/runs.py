@@ -5,19 +5,16 @@ They are read, not mapped: of a mapped file the system takes 64 KB of each colum
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from transforms.subledger import order
 from transforms.subledger.fields import ENTRY
-from transforms.subledger_load.scratch import Scratch, forget_array
+from transforms.subledger.jit import Longs, Words
+from transforms.subledger_load.scratch import Scratch
 
-Longs = npt.NDArray[np.int64]
-Words = npt.NDArray[np.uint64]
 READ_ROWS: Final = 512
 """Rows that are read at once: 100 KB, of each run. With fewer, what an Arrow message says of its columns costs more."""
 GRID: Final = 64
@@ -65,10 +62,8 @@ class RunReader:
 
     def samples(self, first: int, stop: int) -> tuple[Longs, Words]:
         """Samples of the rows from `first` up to `stop`: their rows, counted from `first`, and their numbers."""
-        mapped = self._scratch.read_array(_samples(self._name))
         low, high = first // GRID, stop // GRID
-        numbers = mapped[:, low:high].copy()
-        forget_array(mapped)
+        numbers = self._scratch.read_array(_samples(self._name))[:, low:high].copy()
         return np.arange(low, high, dtype=np.int64) * GRID + (GRID - 1 - first), numbers
 
     def references(self, first: int, stop: int) -> Words:
@@ -87,18 +82,8 @@ class RunPart:
         self._run, self._first = run, first
         self.num_rows = num_rows
 
-    @property
-    def sampled(self) -> Longs:
-        """Rows of the samples, counted from the part's first one."""
-        return self._sampled[0]
-
-    @property
-    def samples(self) -> Words:
-        """Their order numbers."""
-        return self._sampled[1]
-
-    @cached_property
-    def _sampled(self) -> tuple[Longs, Words]:
+    def samples(self) -> tuple[Longs, Words]:
+        """Rows of the samples, counted from the part's first one, and their order numbers."""
         return self._run.samples(self._first, self._first + self.num_rows)
 
     def rows(self, first: int, stop: int) -> pa.Table:

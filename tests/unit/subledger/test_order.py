@@ -78,7 +78,10 @@ def test_blocks_are_full_whether_runs_follow_each_other_or_overlap(same_day: boo
     assert min(sizes[:-1]) >= 400 // 2 - grid * len(runs)
 
 
-def test_rows_equal_by_all_numbers_are_cut_where_their_texts_differ() -> None:
+@pytest.mark.parametrize("read", [4096, 0])
+def test_rows_equal_by_all_numbers_are_cut_where_their_texts_differ(read: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read at once, or looked up one by one where they are too many for that."""
+    monkeypatch.setattr("transforms.subledger.order._MOST_READ", read)
     random.seed(5)
     names = [f"SAME-ID-{random.randrange(10**9)}" for _ in range(2000)]
     header = read_header(",".join(COLUMNS).encode())

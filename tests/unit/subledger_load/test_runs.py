@@ -61,8 +61,9 @@ def test_any_part_is_what_was_written(run: RunReader, rows: pa.RecordBatch, firs
     part = run.part(first, stop)
     assert part.num_rows == stop - first
     assert part.rows(0, part.num_rows).equals(expected)
-    assert np.array_equal(part.samples, order.numbers_of(rows)[:, first:stop][:, part.sampled])
-    assert part.sampled.tolist() == [row - first for row in range(first, stop) if row % part.grid == part.grid - 1]
+    sampled, samples = part.samples()
+    assert np.array_equal(samples, order.numbers_of(rows)[:, first:stop][:, sampled])
+    assert sampled.tolist() == [row - first for row in range(first, stop) if row % part.grid == part.grid - 1]
 
 
 def test_parts_are_read_in_any_order(run: RunReader, rows: pa.RecordBatch) -> None:
